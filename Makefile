@@ -1,0 +1,67 @@
+# CareLoop. Needs: python3 (3.11 or newer, with venv), make. Everything else comes from PyPI, locked by hash.
+# `make help` lists the targets.
+
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+UV := .venv/uv/bin/uv
+UV_VERSION := 0.13.9
+READY := .venv/.ready
+CODE := app alembic tests bench tools
+LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-annotate --quiet
+
+# Programs that want a home or a locale get along without the user's.
+export LC_ALL ?= C.UTF-8
+ifeq ($(HOME),)
+export HOME := $(CURDIR)/.venv/home
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve check test slow bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## install everything into .venv
+
+$(READY): requirements-dev.txt pyproject.toml $(UV)
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=...' >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip .venv
+	$(PYTHON) -m venv .venv/uv
+	.venv/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+demo: setup ## serve with made-up data at http://127.0.0.1:8000
+	@$(BIN)/careloop demo
+
+serve: setup ## serve what is in data/, or the database of CARELOOP_DATABASE_URL
+	@$(BIN)/careloop serve
+
+check: setup ## style, types, layers, schema
+	$(BIN)/ruff check $(wildcard $(CODE))
+	$(BIN)/ruff format --check $(wildcard $(CODE))
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	env -u CARELOOP_DATABASE_URL $(BIN)/careloop migrate --check --data-dir "$$scratch" && echo 'The migrations make the tables as declared.'
+
+test: setup ## every test but the slow ones
+	$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+slow: setup ## the slow tests; results go to docs/slow.md
+	$(BIN)/pytest -m slow $(ARGS)
+
+bench: setup ## measure; results depend on the machine
+	$(BIN)/python -m bench $(ARGS)
+
+lock: $(UV) ## choose new versions of all packages
+	$(LOCK) --upgrade -o requirements.txt
+	$(LOCK) --upgrade --group dev -c requirements.txt -o requirements-dev.txt
+
+clean: ## remove what can be made again; data/ stays
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,212 @@
+"""The command line: `careloop serve`, `migrate`, `load`, `demo`.
+
+Whatever an operator can mend (a setting, an occupied port, a database out of reach or too new) ends with one line on
+stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app import server, telemetry
+from app.fhir import json
+from app.services import load as loading
+from app.services.load_files import Request, find
+from app.settings import BadSetting, Settings, is_loopback, read_settings, unknown_variables
+from app.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from app.store.migrate import DatabaseUnusable, differences, migrate
+
+MENDABLE = (BadSetting, DatabaseUnusable, EmbeddedPostgresError, server.ServerDied)
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
+Workers = Annotated[int | None, typer.Option(help="Server processes that share the port.")]
+DatabaseUrl = Annotated[str | None, typer.Option(help="DSN of a PostgreSQL; without one, CareLoop runs its own.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where CareLoop's own PostgreSQL keeps its data.")]
+
+
+def main() -> None:
+    try:
+        with server.orderly_end():
+            app()
+    except MENDABLE as error:
+        _complain(str(error))
+        sys.exit(2)
+
+
+@app.command()
+def serve(
+    host: Host = None,
+    port: Port = None,
+    workers: Workers = None,
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Bring the schema up to date and serve FHIR until SIGTERM or Ctrl-C."""
+    _serve(_settings(host=host, port=port, workers=workers, database_url=database_url, data_dir=data_dir))
+
+
+@app.command("migrate")
+def migrate_command(
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+    check: Annotated[bool, typer.Option(help="Also compare the tables with their declarations.")] = False,
+) -> None:
+    """Bring the schema up to date."""
+    with database(_settings(database_url=database_url, data_dir=data_dir)) as dsn:
+        migrate(dsn)
+        found = differences(dsn) if check else ""
+    if found:
+        raise DatabaseUnusable(found)
+
+
+@app.command("load")
+def load_command(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Files, or directories of files.")],
+    server_url: Annotated[
+        str | None, typer.Option("--server", help="FHIR base; default: that of the settings.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="Bearer token.", envvar="CARELOOP_TOKEN")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Requests at the same time.")] = 4,
+    again: Annotated[bool, typer.Option(help="Also send what was loaded before.")] = False,
+) -> None:
+    """Load FHIR content: Bundles, single resources, NDJSON; .gz and .bz2 too.
+
+    What was loaded is remembered, so that a run that was stopped can be repeated. Exit code 1 if anything failed.
+    """
+    base = server_url or _default_base()
+    try:
+        report = asyncio.run(_load(base, token, paths, concurrency, again))
+    except FileNotFoundError as error:
+        raise BadSetting(f"there is no file or directory {error}") from None
+    _print_report(report, base)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(host: Host = None, port: Port = None, workers: Workers = None, data_dir: DataDir = None) -> None:
+    """Serve with a small set of made-up data, and say what to try."""
+    settings = _settings(host=host, port=port, workers=workers, data_dir=data_dir)
+    _serve(settings, _load_demo)
+
+
+def _settings(**given: Any) -> Settings:
+    for name in unknown_variables():
+        _complain(f"there is no setting {name}: it is ignored")
+    return read_settings(**given)
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """The DSN of the configured database, or of our own PostgreSQL, which stops when its last user leaves."""
+    if settings.database_url is not None:
+        yield settings.database_url
+    else:
+        with EmbeddedPostgres(settings.data_dir) as dsn:
+            yield dsn
+
+
+def _serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -> None:
+    if not is_loopback(settings.host):
+        _complain("warning: other machines can reach this server, and it asks nobody who they are")
+    telemetry.configure(settings.log_level)
+    with server.bound_socket(settings.host, settings.port) as bound, database(settings) as dsn:
+        migrate(dsn)
+        server.listen(bound)
+        final = settings.bound(bound.getsockname()[1]).model_copy(update={"database_url": dsn})
+        _say(f"CareLoop serves {final.base_url}")
+        server.run(final, bound, partial(_in_background, when_ready, f"http://{server.address(bound)}"))
+
+
+def _in_background(work: Callable[[str], None] | None, origin: str) -> None:
+    if work is not None:
+        threading.Thread(target=work, args=(origin,), daemon=True).start()
+
+
+def _default_base() -> str:
+    settings = read_settings()
+    return settings.bound(settings.port).base_url
+
+
+async def _load(base: str, token: str | None, paths: list[Path], concurrency: int, again: bool) -> loading.Report:
+    journal = loading.Journal.of_server(base)
+    console = Console(stderr=True)
+    columns = (TextColumn("loading"), BarColumn(), MofNCompleteColumn(), TextColumn("files"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("", total=len(find(paths)))
+        async with _client(base, token) as client:
+            loader = loading.Loader(client, journal, concurrency, again=again)
+            return await loader.load(paths, lambda _: progress.advance(bar))
+
+
+def _client(base: str, token: str | None = None) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.AsyncClient(base_url=f"{base.rstrip('/')}/", headers=headers, timeout=loading.TIMEOUT)
+
+
+def _print_report(report: loading.Report, base: str) -> None:
+    for kind, count in sorted(report.loaded.items()):
+        _say(f"{count:8} {kind}")
+    _say(f"{report.loaded.total():8} loaded into {base}")
+    if report.skipped_files:
+        _say(f"{report.skipped_files:8} files skipped: loaded before (--again loads them again)")
+    for failure in report.failures:
+        _complain(str(failure))
+    if report.failures:
+        _complain(f"{len(report.failures)} failed")
+
+
+def _load_demo(origin: str) -> None:
+    from app.services.sample import demo_bundle
+
+    bundle = demo_bundle()
+    types = {number: entry["resource"]["resourceType"] for number, entry in enumerate(bundle["entry"])}
+    request = Request("", "POST", "", json.dumps(bundle), types)
+    report = asyncio.run(_send(f"{origin}/fhir", request))
+    for failure in report.failures:
+        _complain(f"the demonstration data was not loaded: {failure.reason}")
+    _say(_invitation(origin, report.loaded.total()))
+
+
+async def _send(base: str, request: Request) -> loading.Report:
+    async with _client(base) as client:
+        return await loading.Loader(client, loading.Journal(None)).send(request, "the demonstration data")
+
+
+def _invitation(origin: str, resources: int) -> str:
+    return f"""
+{resources} made-up resources are loaded. Try:
+
+  FHIR base   {origin}/fhir
+  API         {origin}/docs
+  a search    curl -s '{origin}/fhir/Patient?_count=3&_pretty=true'
+
+Ctrl-C stops the server; the data stays for the next time.
+"""
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+def _complain(text: str) -> None:
+    print(f"careloop: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The CapabilityStatement (R4 capabilitystatement.html), made from the tables that also drive requests and searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from app.fhir.definitions import resource_types
+from app.fhir.routes import Route
+from app.fhir.search.parameters import SearchParameter
+from app.fhir.types import Interaction, Json
+
+ParametersOf = Callable[[str], Mapping[str, SearchParameter]]
+
+_DEFINITIONS = "http://hl7.org/fhir"
+_OPERATIONS = {"validate": f"{_DEFINITIONS}/OperationDefinition/Resource-validate"}
+# R4 counts these among the interactions of a type, and those of the system; the others it tells by flags.
+_OF_TYPES = (
+    Interaction.READ,
+    Interaction.VREAD,
+    Interaction.UPDATE,
+    Interaction.PATCH,
+    Interaction.DELETE,
+    Interaction.HISTORY_INSTANCE,
+    Interaction.HISTORY_TYPE,
+    Interaction.CREATE,
+    Interaction.SEARCH_TYPE,
+)
+_OF_SYSTEM = {
+    Interaction.BUNDLE.value: ("transaction", "batch"),
+    Interaction.HISTORY_SYSTEM.value: ("history-system",),
+    "search-system": ("search-system",),
+}
+# What each interaction says about a type beyond its own mention.
+_FLAGS: dict[Interaction, Json] = {
+    Interaction.READ: {"conditionalRead": "full-support"},
+    Interaction.VREAD: {"readHistory": True},
+    Interaction.CREATE: {"conditionalCreate": True},
+    Interaction.UPDATE: {"updateCreate": True},
+    Interaction.CONDITIONAL_UPDATE: {"conditionalUpdate": True},
+    Interaction.CONDITIONAL_DELETE: {"conditionalDelete": "single"},
+}
+_ABSENT: Json = {
+    "readHistory": False,
+    "updateCreate": False,
+    "conditionalCreate": False,
+    "conditionalRead": "not-supported",
+    "conditionalUpdate": False,
+    "conditionalDelete": "not-supported",
+}
+_SECURITY = "There is no authentication: everyone who reaches this server may read and write everything."
+_SEARCHES = (
+    "An unknown search parameter is refused, unless the request says `Prefer: handling=lenient`. "
+    "Conditional interactions always refuse it."
+)
+
+
+def capability_statement(
+    routes: Sequence[Route],
+    parameters_of: ParametersOf,
+    *,
+    base_url: str,
+    version: str,
+    date: str,
+    referential_integrity: bool,
+    security: str = _SECURITY,
+) -> Json:
+    """What this server offers now. `date` is a FHIR dateTime: when that last changed."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "url": f"{base_url}/metadata",
+        "version": version,
+        "name": "CareLoop",
+        "title": "CareLoop FHIR server",
+        "status": "active",
+        "date": date,
+        "kind": "instance",
+        "software": {"name": "CareLoop", "version": version},
+        "implementation": {"description": "CareLoop, a FHIR server for case management", "url": base_url},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "patchFormat": ["application/json-patch+json", "application/fhir+json"],
+        "rest": [_rest(routes, parameters_of, referential_integrity, security)],
+    }
+
+
+def _rest(routes: Sequence[Route], parameters_of: ParametersOf, referential_integrity: bool, security: str) -> Json:
+    policy = ["literal", "logical", *(["enforced"] if referential_integrity else [])]
+    rest: Json = {
+        "mode": "server",
+        "documentation": _SEARCHES,
+        "security": {"description": security},
+        "resource": [_resource(name, routes, parameters_of(name), policy) for name in resource_types()],
+    }
+    found = dict.fromkeys(code for route in routes for code in _OF_SYSTEM.get(route.interaction.value, ()))
+    return rest | _filled(interaction=[{"code": code} for code in found], operation=_operations(routes, ""))
+
+
+def _resource(
+    type_name: str, routes: Sequence[Route], parameters: Mapping[str, SearchParameter], policy: list[str]
+) -> Json:
+    own = [route for route in routes if _type_of(route) in ("{type}", type_name)]
+    offered = {route.interaction for route in own}
+    flags = dict(_ABSENT)
+    for interaction in offered:
+        flags |= _FLAGS.get(interaction, {})
+    return {
+        "type": type_name,
+        "profile": f"{_DEFINITIONS}/StructureDefinition/{type_name}",
+        **_filled(interaction=[{"code": code.value} for code in _OF_TYPES if code in offered]),
+        "versioning": "versioned",
+        **flags,
+        "referencePolicy": list(policy),
+        **_filled(
+            searchParam=[_search_parameter(p) for p in parameters.values() if p.supported],
+            operation=_operations(own, type_name),
+        ),
+    }
+
+
+def _type_of(route: Route) -> str:
+    """The first segment where it is a type: `{type}`, or the name of one. Blank for routes of the system."""
+    first = route.template.partition("/")[0]
+    return first if route.level in ("type", "instance") else ""
+
+
+def _search_parameter(parameter: SearchParameter) -> Json:
+    return {"name": parameter.code, "definition": parameter.url, "type": parameter.kind.value}
+
+
+def _operations(routes: Iterable[Route], type_name: str) -> list[Json]:
+    """The operations among routes, each once. Blank is the system as a whole."""
+    own = (route for route in routes if bool(_type_of(route)) == bool(type_name))
+    names = dict.fromkeys(route.template.partition("$")[2] for route in own if "$" in route.template)
+    return [{"name": name, "definition": _OPERATIONS[name]} for name in names]
+
+
+def _filled(**lists: list[Any]) -> Json:
+    """FHIR has no empty lists."""
+    return {name: found for name, found in lists.items() if found}

@@ -1,0 +1,7 @@
+"""What is raised when an expression cannot be used."""
+
+from __future__ import annotations
+
+
+class FhirPathError(ValueError):
+    """The expression is not FHIRPath, or uses what this implementation does not offer. Never raised by compiled functions."""

@@ -1,0 +1,90 @@
+"""The strict JSON reader and the writer. Everything that a client may not say in JSON at all is refused here."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+from app.errors import Invalid
+
+
+class Number(str):
+    """A JSON number that is not a plain integer of up to 18 digits. Keeps its text: `1.00`, `1.0e2`."""
+
+    __slots__ = ()
+
+
+# Escapes that yield a control character, a NUL or half of a surrogate pair; \t \n \r are allowed in FHIR strings.
+_SUSPECT_ESCAPE = re.compile(rb"\\(?:[bf]|u00[01]|u[dD][89a-fA-F])")
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Invalid("An object names the same property twice.")
+    return found
+
+
+def _integer(text: str) -> int | Number:
+    return int(text) if len(text) < 19 and text != "-0" else Number(text)
+
+
+def _constant(_: str) -> Any:
+    raise Invalid("NaN and Infinity are not JSON.")
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=Number, parse_int=_integer, parse_constant=_constant
+).decode
+
+
+def loads(raw: bytes) -> Any:
+    """Read UTF-8 JSON. Raises Invalid, with line and column, when it is not strict JSON."""
+    try:
+        value = _decode(raw.decode())
+    except UnicodeDecodeError as error:
+        raise Invalid(f"The body is not UTF-8: byte {error.start}.") from None
+    except json.JSONDecodeError as error:
+        raise Invalid(f"Not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+    except RecursionError:
+        raise Invalid("The JSON is nested too deeply.") from None
+    if _SUSPECT_ESCAPE.search(raw):
+        _refuse_forbidden_characters(value)
+    return value
+
+
+def _refuse_forbidden_characters(value: Any) -> None:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            if _FORBIDDEN.search(item):
+                raise Invalid("A string holds a control character or half of a surrogate pair.")
+        elif isinstance(item, dict):
+            stack.extend(item)
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+def _number(value: Any) -> orjson.Fragment:
+    if isinstance(value, Number):
+        return orjson.Fragment(value.encode())
+    raise TypeError(type(value).__name__)
+
+
+def dumps(value: Any) -> bytes:
+    """Write compact UTF-8 JSON; numbers keep the text they came with."""
+    try:
+        return orjson.dumps(value, _number, orjson.OPT_PASSTHROUGH_SUBCLASS)
+    except orjson.JSONEncodeError as error:
+        raise Invalid(f"The content cannot be written as JSON: {error}.") from None
+
+
+def pretty(raw: bytes) -> bytes:
+    """The same JSON, indented."""
+    return orjson.dumps(loads(raw), _number, orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_INDENT_2)

@@ -1,0 +1,77 @@
+"""References: literal ones to this server, conditional ones, and links in narratives (R4 references.html)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.fhir.definitions import resource_types
+
+_ID = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-.]{1,64}"
+_is_id = re.compile(_ID).fullmatch
+_literal = re.compile(rf"([A-Za-z]+)/({_ID})(?:/_history/({_ID}))?").fullmatch
+_TYPES = frozenset(resource_types())
+
+# XML allows no `<` in an attribute value. Refusing it here also keeps the scan linear on text that is no XML.
+_TAG = re.compile(
+    r"""<!--(?:.*?-->|.*)|<!\[CDATA\[(?:.*?\]\]>|.*)|<[^\s<>!?/"'](?:[^<>"']|"[^"<]*"|'[^'<]*')*>""", re.DOTALL
+)
+_LINK = re.compile(r"""(?<=\s)([^\s=<>"'/]+)(\s*=\s*)("[^"]*"|'[^']*')""")
+_LINK_NAMES = frozenset({"href", "src"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A resource on this server, or one version of it."""
+
+    type: str
+    id: str
+    version: str | None = None
+
+    @property
+    def reference(self) -> str:
+        """`Patient/1` or `Patient/1/_history/2`."""
+        current = f"{self.type}/{self.id}"
+        return current if self.version is None else f"{current}/_history/{self.version}"
+
+
+def is_valid_id(text: str) -> bool:
+    """The R4 type `id`, without `.` and `..`, which a URL cannot carry."""
+    return _is_id(text) is not None
+
+
+@lru_cache(maxsize=32768)
+def local(text: str, base_url: str) -> Target | None:
+    """What a reference names on this server: `Type/id`, also below `base_url` (given without a slash at its end).
+
+    None for everything else: other servers, `urn:`, `#contained`, conditional references.
+    """
+    match = _literal(text)
+    if match is None and text.startswith(base_url + "/"):
+        match = _literal(text, len(base_url) + 1)
+    return Target(match[1], match[2], match[3]) if match and match[1] in _TYPES else None
+
+
+def conditional(text: str) -> tuple[str, str] | None:
+    """Type and query of a conditional reference, `Practitioner?identifier=…` (R4 http.html#trules)."""
+    type_name, _, query = text.partition("?")
+    return (type_name, query) if query and type_name in _TYPES else None
+
+
+def rewrite_links(div: str, mapping: Mapping[str, str]) -> str:
+    """The narrative with each `href` and `src` that is a key of `mapping` replaced; every other character stays.
+
+    The values of `mapping` are references made by this server, so they need no XML escapes.
+    """
+
+    def rewritten(link: re.Match[str]) -> str:
+        name, equals, quoted = link.groups()
+        new = mapping.get(quoted[1:-1]) if name in _LINK_NAMES else None
+        return link[0] if new is None else f"{name}{equals}{quoted[0]}{new}{quoted[0]}"
+
+    def tag(found: re.Match[str]) -> str:
+        return found[0] if found[0].startswith("<!") else _LINK.sub(rewritten, found[0])
+
+    return _TAG.sub(tag, div)

@@ -1,0 +1,80 @@
+"""Dates as intervals: the span of time that a FHIR date, dateTime or instant covers at its precision.
+
+https://hl7.org/fhir/R4/search.html#date: a value without a time zone is read as UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import lru_cache
+
+MIN, MAX = -(2**63), 2**63 - 1
+"""The ends of an interval that is open."""
+
+SECOND = 1_000_000
+_MINUTE = 60 * SECOND
+_DAY = 86_400 * SECOND
+_EPOCH = date(1970, 1, 1).toordinal()
+
+_SHAPE = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,40}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
+)
+
+
+def _day(year: int, month: int, day: int) -> int:
+    return (date(year, month, day).toordinal() - _EPOCH) * _DAY
+
+
+def _after_month(year: int, month: int) -> int:
+    """The first moment after a month, also for December 9999."""
+    return _day(year, 12, 31) + _DAY if month == 12 else _day(year, month + 1, 1)
+
+
+def _offset(zone: str | None) -> int:
+    if zone is None or zone == "Z":
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if minutes > 59 or hours * 60 + minutes > 14 * 60:
+        raise ValueError
+    return (hours * 60 + minutes) * (-_MINUTE if zone[0] == "-" else _MINUTE)
+
+
+def _fraction(digits: str) -> tuple[int, int]:
+    """Microseconds and their precision; what is finer than a microsecond is cut off."""
+    return int(digits[:6].ljust(6, "0")), 10 ** max(6 - len(digits), 0)
+
+
+def _time(hour: int, minute: int, second: int) -> int:
+    if hour > 23 or minute > 59 or second > 60:
+        raise ValueError
+    return (hour * 60 + minute) * _MINUTE + second * SECOND
+
+
+@lru_cache(maxsize=8192)
+def interval(text: str) -> tuple[int, int]:
+    """The half-open interval in µs since 1970 UTC. Raises ValueError when there is no such date."""
+    shape = _SHAPE.fullmatch(text)
+    if shape is None:
+        raise ValueError
+    year, month, day, hour, minute, second, fraction, zone = shape.groups()
+    if month is None:
+        return _day(int(year), 1, 1), _after_month(int(year), 12)
+    if day is None:
+        return _day(int(year), int(month), 1), _after_month(int(year), int(month))
+    start = _day(int(year), int(month), int(day))
+    if hour is None:
+        return start, start + _DAY
+    start += _time(int(hour), int(minute), int(second or 0)) - _offset(zone)
+    if second is None:
+        return start, start + _MINUTE
+    if fraction is None:
+        return start, start + SECOND
+    finer, precision = _fraction(fraction)
+    return start + finer, start + finer + precision
+
+
+def widened(lo: int, hi: int, now: int) -> tuple[int, int]:
+    """The interval for `ap`: larger by a tenth of its distance from now at either end."""
+    margin = max(lo - now, now - hi, 0) // 10
+    return lo - margin, hi + margin

@@ -1,0 +1,67 @@
+"""The check of a Reference as a whole: what it may point to (R4 references.html)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from app.fhir.definitions import is_resource_type
+from app.fhir.findings import Check, Finding, Outcome
+from app.fhir.validation.walk import Walk
+
+_ID = r"[A-Za-z0-9\-.]{1,64}"
+_type_of_relative = re.compile(rf"([A-Z][A-Za-z]+)(?:/{_ID}(?:/_history/{_ID})?|\?.+)\Z", re.DOTALL).match
+_type_of_absolute = re.compile(rf"https?://\S*/([A-Z][A-Za-z]+)/{_ID}(?:/_history/{_ID})?\Z").match
+
+_DANGLING = (Finding("invariant", "ref-1: There is no contained resource with this id.", ".reference"),)
+_UNKNOWN_TYPE = (Finding("code-invalid", "This is no resource type of R4.", ".type"),)
+_CONTRADICTION = (Finding("value", "The type is not the one that the reference has.", ".type"),)
+
+
+def named_type(text: str) -> str | None:
+    """The resource type that a literal or conditional reference names; None when it does not tell, as `urn:uuid:…`."""
+    match = _type_of_relative(text) or (text.startswith("http") and _type_of_absolute(text)) or None
+    return match[1] if match and is_resource_type(match[1]) else None
+
+
+def reference_check(targets: Collection[str]) -> Check:
+    """The check for an element that may point to `targets`; empty means anything."""
+    allowed = frozenset(targets) if "Resource" not in targets else frozenset()
+
+    def check(value: dict[str, Any], walk: Walk) -> Outcome:
+        text = value.get("reference")
+        if text.__class__ is not str:
+            return _check_type(value, None, allowed) if "type" in value else None
+        walk.references.append(value)
+        if text[:4] == "urn:" and "type" not in value:
+            return None
+        return literal(value, text, walk)
+
+    def literal(value: dict[str, Any], text: str, walk: Walk) -> Outcome:
+        if text[:1] == "#":
+            walk.fragments.add(text)
+            kind = walk.contained.get(text[1:]) if len(text) > 1 else walk.root.get("resourceType")
+            if kind is None:
+                return _DANGLING
+        else:
+            kind = named_type(text)
+        if kind is not None and allowed and kind not in allowed:
+            return _not_allowed(allowed, ".reference")
+        return _check_type(value, kind, allowed) if "type" in value else None
+
+    return check
+
+
+def _check_type(value: dict[str, Any], kind: str | None, allowed: Collection[str]) -> Outcome:
+    """Reference.type names a resource type, an allowed one, and the one of the literal reference if that tells its type."""
+    claimed = value["type"]
+    if claimed.__class__ is not str or not is_resource_type(claimed):
+        return _UNKNOWN_TYPE
+    if kind is not None and claimed != kind:
+        return _CONTRADICTION
+    return _not_allowed(allowed, ".type") if allowed and claimed not in allowed else None
+
+
+def _not_allowed(allowed: Collection[str], at: str) -> Outcome:
+    return (Finding("value", f"This element may only point to {', '.join(sorted(allowed))}.", at),)

@@ -1,0 +1,207 @@
+"""Batches and transactions. https://hl7.org/fhir/R4/http.html#transaction
+
+A batch performs its entries one by one, each like a request of its own. A transaction prepares all its writes, looks up
+what they depend on, lets their links find each other, and stores them with one call; then it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from app.errors import Invalid, Issue, Malformed, PreconditionFailed, Problem
+from app.fhir import bundles, links, outcomes, transactions
+from app.fhir.search.query import Query
+from app.fhir.transactions import Entry
+from app.fhir.types import FhirRequest, FhirResult, Interaction, Json
+from app.interactions import criteria
+from app.interactions.commit import Prepare, located, result, save
+from app.interactions.conditional import decide
+from app.interactions.context import Context
+from app.interactions.writes import Write
+from app.store.connections import Connection
+
+Execute = Callable[[Context, FhirRequest], Awaitable[FhirResult]]
+Prepares = Mapping[Interaction, Prepare]
+
+
+async def process(context: Context, request: FhirRequest, *, execute: Execute, prepares: Prepares) -> FhirResult:
+    bundle = request.content()
+    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+        raise Malformed(issues=[Issue("invalid", "Only a Bundle can be posted here.", "resourceType")])
+    entries = transactions.entries(bundle, context.server.max_bundle_entries, base_url=context.server.base_url)
+    prefer = request.headers.get("prefer", "")
+    if bundle["type"] == "batch":
+        responses = [await _batch_entry(context, entry, prefer, execute) for entry in entries]
+        return _answer(context, "batch", responses)
+    return _answer(context, "transaction", await _Transaction(context, entries, prefer, execute, prepares).run())
+
+
+def _answer(context: Context, kind: str, responses: Sequence[bundles.Response]) -> FhirResult:
+    made = bundles.batch_response(
+        "batch" if kind == "batch" else "transaction", responses, id=context.new_id(), last_updated=context.now
+    )
+    return FhirResult(200, made)
+
+
+def _request(entry: Entry, prefer: str) -> FhirRequest:
+    """The entry as a request. An entry returns its resource only when the bundle's sender prefers so in words."""
+    if entry.route is None:
+        raise Malformed(issues=[entry.fault("request", "This entry cannot be understood.")])
+    headers = entry.headers | {"prefer": prefer if "return" in prefer else f"{prefer}, return=minimal"}
+    query = tuple(parse_qsl(entry.query, keep_blank_values=True))
+    return FhirRequest(
+        entry.method,
+        entry.route.interaction,
+        entry.type,
+        entry.id,
+        entry.version,
+        query,
+        headers,
+        body=entry.body,
+        patch=entry.patch,
+    )
+
+
+def _response(result: FhirResult, full_url: str | None = None) -> bundles.Response:
+    return bundles.Response(
+        result.status, result.location, result.version, result.last_updated, result.body, result.outcome, full_url
+    )
+
+
+async def _batch_entry(context: Context, entry: Entry, prefer: str, execute: Execute) -> bundles.Response:
+    try:
+        if entry.problem is not None:
+            raise entry.problem
+        return _response(await execute(context, _request(entry, prefer)))
+    except Problem as problem:
+        return bundles.Response(problem.status, outcome=outcomes.of_problem(problem))
+
+
+class _Transaction:
+    """One attempt at a transaction; its state is thrown away with it."""
+
+    def __init__(
+        self, context: Context, entries: Sequence[Entry], prefer: str, execute: Execute, prepares: Prepares
+    ) -> None:
+        self._context = context
+        self._entries = transactions.processing_order(entries)
+        self._execute = execute
+        self._prepares = prepares
+        self._requests = {entry.index: _request(entry, prefer) for entry in entries}
+        self._repeated = transactions.repeated_creates(self._entries)
+        self._writes: dict[int, Write] = {}
+        self._results: dict[int, FhirResult] = {}
+
+    async def run(self) -> list[bundles.Response]:
+        self._prepare()
+        async with self._context.server.connections.transaction() as connection:
+            inner = replace(self._context, connection=connection)
+            await self._write(inner, connection)
+            await self._read(inner)
+        return [_response(self._results[index]) for index in sorted(self._results)]
+
+    def _prepare(self) -> None:
+        """Everything that needs no database. Raises one problem with all that is wrong."""
+        if issues := transactions.overlaps(self._entries):
+            raise Malformed(issues=issues)
+        problems: list[Problem] = []
+        for entry in self._entries:
+            request = self._requests[entry.index]
+            try:
+                self._context.authorize(request)
+                if request.interaction in self._prepares:
+                    self._writes[entry.index] = self._prepares[request.interaction](self._context, request)
+                    self._writes[entry.index].location = f"{entry.location}.resource"
+            except Problem as problem:
+                problems.append(located(problem, _place(entry, problem)))
+        problems.extend(self._unresolved())
+        if problems:
+            issues = [issue for problem in problems for issue in problem.issues]
+            raise type(problems[0])(issues=issues, headers=problems[0].headers)
+
+    def _unresolved(self) -> list[Problem]:
+        full_urls = {entry.full_url for entry in self._entries}
+        issues = [
+            issue
+            for write in self._writes.values()
+            if write.resource is not None and write.checked is not None
+            for issue in links.unresolved(write.resource, write.checked, full_urls, write.location or "")
+        ]
+        return [Invalid(issues=issues)] if issues else []
+
+    async def _write(self, context: Context, connection: Connection) -> None:
+        await self._decide(context, connection)
+        await self._resolve(context, connection)
+        indices = list(self._writes)
+        saved = await save(context, connection, list(self._writes.values()))
+        for index, one in zip(indices, saved, strict=True):
+            self._results[index] = result(context, self._writes[index], one)
+        for index, original in self._repeated.items():
+            self._results[index] = replace(self._results[original], status=200)
+
+    async def _decide(self, context: Context, connection: Connection) -> None:
+        queries = [write.criteria for write in self._writes.values() if write.criteria is not None]
+        if queries:
+            await criteria.lock(connection, queries)
+        for index, write in self._writes.items():
+            if write.depends:
+                try:
+                    await decide(context, connection, write)
+                except Problem as problem:
+                    raise located(problem, f"Bundle.entry[{index}]") from None
+        written = ((index, w.type, w.id) for index, w in self._writes.items() if w.id and not w.settled)
+        if issues := transactions.overlapping(written):
+            raise Malformed(issues=issues)
+
+    async def _resolve(self, context: Context, connection: Connection) -> None:
+        """Let references, uris and narrative links of the resources name what the entries became."""
+        for index in self._repeated:
+            del self._writes[index]
+        mapping = {
+            entry.full_url: f"{write.type}/{write.match.id if write.match else write.id}"
+            for entry in self._entries
+            if entry.full_url and (write := self._writes.get(self._repeated.get(entry.index, entry.index)))
+        }
+        await self._resolve_conditional(context, connection)
+        resolver = links.Resolver(mapping, context.server.base_url)
+        full_urls = {entry.index: entry.full_url for entry in self._entries}
+        for index, write in self._writes.items():
+            if write.resource is not None and write.checked is not None and not write.settled:
+                resolver.rewrite(write.resource, write.checked, full_urls[index])
+
+    async def _resolve_conditional(self, context: Context, connection: Connection) -> None:
+        """References that are searches become the one resource that they find (R4 http.html#trules)."""
+        wanted: dict[tuple[str, str], list[tuple[Json, str]]] = {}
+        for write in self._writes.values():
+            if write.checked is not None and not write.settled:
+                for reference, type_name, query in links.conditional_references(write.checked):
+                    wanted.setdefault((type_name, query), []).append((reference, write.location or ""))
+        for (type_name, query), references in wanted.items():
+            found = await self._one(context, connection, type_name, query, references[0][1])
+            for reference, _ in references:
+                reference["reference"] = f"{type_name}/{found}"
+
+    async def _one(self, context: Context, connection: Connection, type_name: str, query: str, place: str) -> str:
+        try:
+            parsed: Query = criteria.read_criteria(context, type_name, query)
+            stored = await criteria.find(context, connection, parsed)
+        except Problem as problem:
+            raise located(problem, place) from None
+        if stored is None:
+            text = f"A conditional reference to {type_name} matches nothing."
+            raise PreconditionFailed(issues=[Issue("not-found", text, place)])
+        return stored.id
+
+    async def _read(self, context: Context) -> None:
+        for entry in self._entries:
+            if entry.index not in self._results:
+                try:
+                    self._results[entry.index] = await self._execute(context, self._requests[entry.index])
+                except Problem as problem:
+                    raise located(problem, f"{entry.location}.request.url") from None
+
+
+def _place(entry: Entry, problem: Problem) -> str:
+    return f"{entry.location}.resource" if isinstance(problem, Invalid) else entry.location

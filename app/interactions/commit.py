@@ -1,0 +1,155 @@
+"""The one write path: every resource that is stored, changed or deleted passes here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from app.errors import Problem
+from app.fhir import outcomes
+from app.fhir.preferences import Preferences, prefer
+from app.fhir.references import local
+from app.fhir.search.extract import index_rows
+from app.fhir.types import FhirRequest, FhirResult, Json
+from app.interactions import criteria
+from app.interactions.conditional import decide
+from app.interactions.context import Context
+from app.interactions.writes import Write
+from app.store import save as store
+from app.store.codec import compress, digest, template, with_meta
+from app.store.connections import Connection
+from app.store.save import Change, Link, Saved
+from app.store.save_function import CREATED, DELETED
+
+# What these say of another resource stays true when that resource is deleted.
+_RECORDS = frozenset({"Provenance", "AuditEvent"})
+
+Prepare = Callable[[Context, FhirRequest], Write]
+
+
+def writing(prepare: Prepare) -> Callable[[Context, FhirRequest], Awaitable[FhirResult]]:
+    """The interaction that performs one prepared write in a transaction of its own."""
+
+    async def interaction(context: Context, request: FhirRequest) -> FhirResult:
+        return await perform(context, prepare(context, request))
+
+    return interaction
+
+
+async def perform(context: Context, write: Write) -> FhirResult:
+    """One write, committed when this returns."""
+    if write.depends:
+        return await _perform_dependent(context, write)
+    change = change_of(context, write)
+    await store.learn(context.server.numbers, [change])
+    async with context.server.connections.lease() as connection:
+        saved = await _save(context, connection, [change])
+    return result(context, write, saved[0])
+
+
+async def _perform_dependent(context: Context, write: Write) -> FhirResult:
+    async with context.server.connections.transaction() as connection:
+        if write.criteria is not None:
+            await criteria.lock(connection, [write.criteria])
+        await decide(context, connection, write)
+        saved = (await save(context, connection, [write]))[0]
+    return result(context, write, saved)
+
+
+async def save(context: Context, connection: Connection, writes: Sequence[Write]) -> list[Saved | None]:
+    """Store all that is not settled; one result a write, None for a settled one. All or none succeed."""
+    changes = [None if write.settled else change_of(context, write) for write in writes]
+    wanted = [change for change in changes if change is not None]
+    if not wanted:
+        return [None] * len(writes)
+    await store.learn(context.server.numbers, wanted)
+    saved = iter(await _save(context, connection, wanted))
+    return [None if change is None else next(saved) for change in changes]
+
+
+async def _save(context: Context, connection: Connection, changes: Sequence[Change]) -> list[Saved]:
+    return await store.save(connection, context.server.numbers, changes, integrity=context.server.integrity)
+
+
+def change_of(context: Context, write: Write) -> Change:
+    """What the store is to write: the body as stored, its index rows and its links."""
+    if write.deletes or write.resource is None or write.checked is None:
+        return Change(write.type, write.id, "DELETE", write.expect, location=write.location)
+    base_url = context.server.base_url
+    links = _links(write.checked.references, base_url, weak=write.type in _RECORDS)
+    rows = index_rows(write.resource, base_url, links)
+    write.template = body = template(write.resource, write.id)
+    return Change(
+        write.type, write.id, write.method, write.expect, compress(body), digest(body), rows, links, write.location
+    )
+
+
+def _links(references: Sequence[Json], base_url: str, *, weak: bool) -> dict[Link, bool]:
+    """The resources of this server that are referred to; True where that never keeps them from being deleted."""
+    links: dict[Link, bool] = {}
+    for reference in references:
+        target = local(reference["reference"], base_url)
+        if target is not None:
+            link = (target.type, target.id)
+            links[link] = links.get(link, True) and (weak or target.version is not None)
+    return links
+
+
+# Results
+
+
+def result(context: Context, write: Write, saved: Saved | None) -> FhirResult:
+    """The answer to a write, by what the caller prefers to get."""
+    preferences = prefer(write.request.headers.get("prefer"))
+    if saved is None:
+        return _settled(write, preferences)
+    if write.deletes:
+        return _deleted(preferences, saved)
+    return _written(write, saved, preferences)
+
+
+def _written(write: Write, saved: Saved, preferences: Preferences) -> FhirResult:
+    created = saved.act == CREATED
+    body = None
+    if preferences.returns == "representation" and write.template is not None:
+        body = with_meta(write.template, saved.version, saved.last_updated)
+    return FhirResult(
+        201 if created else 200,
+        body,
+        saved.version,
+        saved.last_updated,
+        f"{write.type}/{write.id}/_history/{saved.version}",
+        _outcome(preferences, "The resource was created." if created else "The resource was updated."),
+    )
+
+
+def _deleted(preferences: Preferences, saved: Saved) -> FhirResult:
+    outcome = _outcome(preferences, "The resource is deleted.")
+    status = 200 if outcome else 204
+    if saved.act != DELETED:
+        return FhirResult(status, outcome=outcome)
+    return FhirResult(status, version=saved.version, last_updated=saved.last_updated, outcome=outcome)
+
+
+def _settled(write: Write, preferences: Preferences) -> FhirResult:
+    """A conditional create that found its resource, or a conditional delete that found none."""
+    match = write.match
+    if match is None:
+        outcome = _outcome(preferences, "Nothing matches the criteria.")
+        return FhirResult(200 if outcome else 204, outcome=outcome)
+    return FhirResult(
+        200,
+        match.json() if preferences.returns == "representation" else None,
+        match.version,
+        match.last_updated,
+        f"{match.type}/{match.id}/_history/{match.version}",
+        _outcome(preferences, "A resource that matches the criteria exists."),
+    )
+
+
+def _outcome(preferences: Preferences, text: str) -> Json | None:
+    return outcomes.all_ok(text) if preferences.returns == "OperationOutcome" else None
+
+
+def located(problem: Problem, prefix: str) -> Problem:
+    """The same problem, of the resource at `prefix` in a bundle."""
+    return type(problem)(issues=[issue.under(prefix) for issue in problem.issues], headers=problem.headers)

@@ -1,0 +1,62 @@
+"""What an interaction works with: the process's server, and who asks when."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from app.fhir.types import FhirRequest
+from app.security import access
+from app.security.principal import Principal
+from app.store.connections import Connection, Connections
+from app.store.numbers import Numbers
+from app.store.predicate import Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One process's connections and the settings that interactions need. `base_url` has no slash at its end."""
+
+    connections: Connections
+    numbers: Numbers
+    base_url: str
+    version: str
+    started: datetime
+    integrity: bool = True
+    default_count: int = 50
+    max_count: int = 1000
+    max_bundle_entries: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One request's surroundings. `connection` is that of the open transaction, where there is one."""
+
+    server: Server
+    principal: Principal
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    connection: Connection | None = None
+
+    @property
+    def visible(self) -> Predicate:
+        return access.visible(self.principal)
+
+    def reading(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for reading by key: that of the open transaction, or one of our own."""
+        return nullcontext(self.connection) if self.connection else self.server.connections.lease()
+
+    def searching(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for searching, likewise."""
+        return nullcontext(self.connection) if self.connection else self.server.connections.searching()
+
+    def new_id(self) -> str:
+        return str(uuid4())
+
+    def count(self, wanted: int | None) -> int:
+        """The size of a page: what was asked for, within the limit."""
+        return min(self.server.default_count if wanted is None else wanted, self.server.max_count)
+
+    def authorize(self, request: FhirRequest) -> None:
+        access.authorize(self.principal, request.interaction, request.type)

@@ -1,0 +1,48 @@
+"""Conditional interactions: finding the one resource that criteria mean. https://hl7.org/fhir/R4/http.html#cond-update
+
+Criteria are read strictly whatever the caller prefers: an ignored parameter would match what nobody meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from urllib.parse import parse_qsl
+
+from app.errors import Malformed, PreconditionFailed
+from app.fhir.search.parser import parse_query
+from app.fhir.search.query import Query
+from app.interactions.context import Context
+from app.store import search
+from app.store.connections import Connection
+from app.store.resources import Stored
+
+_SEVERAL = "The criteria match more than one resource."
+
+
+def read_criteria(context: Context, type_name: str, query: str | Iterable[tuple[str, str]]) -> Query:
+    """The criteria as a query. Raises Malformed when there are none: that would mean every resource."""
+    if isinstance(query, str):
+        query = parse_qsl(query.partition("?")[2] if query.startswith((type_name + "?", "?")) else query)
+    found = parse_query(type_name, list(query), base_url=context.server.base_url)
+    if not found.clauses:
+        raise Malformed("A conditional interaction needs at least one search parameter.")
+    return found
+
+
+async def lock(connection: Connection, queries: Iterable[Query]) -> None:
+    """Wait for every other transaction that decides by any of the same criteria, until this one ends."""
+    keys = sorted({_key(query.type, *pair) for query in queries for pair in query.used})
+    await connection.execute("SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key", keys)
+
+
+def _key(*parts: str) -> int:
+    return int.from_bytes(blake2b("\0".join(parts).encode(), digest_size=8).digest(), "big", signed=True)
+
+
+async def find(context: Context, connection: Connection, query: Query) -> Stored | None:
+    """The one match, None without any. Raises PreconditionFailed when there are several."""
+    found = await search.page(connection, context.server.numbers, query, context.visible, limit=2)
+    if len(found) > 1:
+        raise PreconditionFailed(_SEVERAL)
+    return found[0].stored if found else None

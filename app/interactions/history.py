@@ -1,0 +1,115 @@
+"""The history interactions: of a resource, of a type, of everything. https://hl7.org/fhir/R4/http.html#history"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.errors import Issue, Malformed, NotFound
+from app.fhir import bundles
+from app.fhir.search.dates import interval
+from app.fhir.types import FhirRequest, FhirResult
+from app.interactions.context import Context
+from app.interactions.search import link
+from app.store import resources
+from app.store.connections import Connection
+from app.store.resources import HistoryKey, HistoryPage, Stored
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STATUS = {"POST": 201, "PUT": 200, "PATCH": 200, "DELETE": 204}
+
+
+async def history(context: Context, request: FhirRequest) -> FhirResult:
+    page = _read_page(context, request)
+    async with context.searching() as connection:
+        if request.id and await resources.read(connection, request.type, request.id, context.visible) is None:
+            raise NotFound("There is no such resource.")
+        if page.since is not None and not request.id:
+            page = replace(page, before=await resources.horizon(connection))
+        found = await resources.history(connection, replace(page, limit=page.limit + 1), context.visible)
+        total = await _total(connection, page, context) if request.id else None
+    return FhirResult(200, _bundle(context, request, found[: page.limit], total, more=len(found) > page.limit))
+
+
+async def _total(connection: Connection, page: HistoryPage, context: Context) -> int:
+    return await resources.history_total(connection, replace(page, after=None), context.visible)
+
+
+def _read_page(context: Context, request: FhirRequest) -> HistoryPage:
+    """Raises Malformed with every parameter that is unknown or malformed."""
+    fields: dict[str, Any] = {}
+    issues = []
+    for name, value in request.query:
+        if name not in ("_format", "_pretty") and value:
+            try:
+                fields |= _PARAMETERS[name](value)
+            except KeyError:
+                issues.append(Issue("not-supported", f"A history has no parameter {name!r}."))
+            except ValueError:
+                issues.append(Issue("value", f"The parameter {name!r} is malformed."))
+    if issues:
+        raise Malformed(issues=issues)
+    limit = max(1, context.count(fields.pop("count", None)))
+    return HistoryPage(limit, request.type, request.id, **fields)
+
+
+def _count(text: str) -> dict[str, Any]:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError
+    return {"count": int(text)}
+
+
+def _interval(text: str) -> tuple[datetime, datetime]:
+    lo, hi = interval(text.replace(" ", "+"))
+    return _EPOCH + timedelta(microseconds=lo), _EPOCH + timedelta(microseconds=hi)
+
+
+_PARAMETERS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "_count": _count,
+    "_since": lambda text: {"since": _interval(text)[0]},
+    "_at": lambda text: {"at": _interval(text)},
+    "_cursor": lambda text: {"after": _read_cursor(text)},
+}
+
+
+def _write_cursor(key: HistoryKey) -> str:
+    at, rid, version = key
+    return urlsafe_b64encode(json.dumps([at.isoformat(), rid, version]).encode()).decode()
+
+
+def _read_cursor(text: str) -> HistoryKey:
+    try:
+        at, rid, version = json.loads(urlsafe_b64decode(text.encode()))
+        return datetime.fromisoformat(at).astimezone(UTC), int(rid), int(version)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError from None
+
+
+def _bundle(
+    context: Context, request: FhirRequest, found: list[tuple[HistoryKey, Stored]], total: int | None, *, more: bool
+) -> bytes:
+    path = "/".join(part for part in (context.server.base_url, request.type, request.id, "_history") if part)
+    pairs = [(name, value) for name, value in request.query if value and name not in ("_format", "_pretty")]
+    links = [("self", link(path, pairs))]
+    if more:
+        kept = [pair for pair in pairs if pair[0] != "_cursor"]
+        links.append(("next", link(path, [*kept, ("_cursor", _write_cursor(found[-1][0]))])))
+    versions = (_version(context, stored) for _, stored in found)
+    return bundles.history(versions, id=context.new_id(), links=links, last_updated=context.now, total=total)
+
+
+def _version(context: Context, stored: Stored) -> bundles.Version:
+    path = f"{stored.type}/{stored.id}"
+    return bundles.Version(
+        full_url=f"{context.server.base_url}/{path}",
+        method=stored.method,
+        url=stored.type if stored.method == "POST" else path,
+        status=201 if stored.version == 1 and not stored.deleted else _STATUS[stored.method],
+        version=stored.version,
+        last_updated=stored.last_updated,
+        body=None if stored.deleted else stored.json(),
+    )

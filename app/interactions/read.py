@@ -1,0 +1,69 @@
+"""The read and vread interactions, conditional read included. https://hl7.org/fhir/R4/http.html#read"""
+
+from __future__ import annotations
+
+from app.errors import Gone, Malformed, NotFound
+from app.fhir.preferences import etags, http_date, parse_http_date
+from app.fhir.types import FhirRequest, FhirResult
+from app.interactions.context import Context
+from app.store import resources
+from app.store.resources import Stored
+
+_FORMATS = frozenset({"_format", "_pretty"})
+
+
+async def read(context: Context, request: FhirRequest) -> FhirResult:
+    refuse_parameters(request)
+    async with context.reading() as connection:
+        stored = await resources.read(connection, request.type, request.id, context.visible)
+    return _answer(request, present(stored))
+
+
+async def vread(context: Context, request: FhirRequest) -> FhirResult:
+    refuse_parameters(request)
+    version = version_number(request.version)
+    async with context.reading() as connection:
+        stored = await resources.read_version(connection, request.type, request.id, version, context.visible)
+    return _answer(request, present(stored))
+
+
+def present(stored: Stored | None) -> Stored:
+    """The same, unless it is nothing or a deletion: NotFound, or Gone with the version that deleted it."""
+    if stored is None:
+        raise NotFound("There is no such resource.")
+    if stored.deleted:
+        raise Gone("The resource was deleted.", headers=version_headers(stored))
+    return stored
+
+
+def version_headers(stored: Stored) -> dict[str, str]:
+    return {"ETag": f'W/"{stored.version}"', "Last-Modified": http_date(stored.last_updated)}
+
+
+def version_number(text: str) -> int:
+    """Raises NotFound when no version can be called so."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise NotFound("There is no such version.")
+    return int(text)
+
+
+def refuse_parameters(request: FhirRequest) -> None:
+    """A read has no parameters but those of the format; ignoring others would answer another question."""
+    if any(name not in _FORMATS for name, _ in request.query):
+        raise Malformed("This interaction takes no parameters besides _format and _pretty.")
+
+
+def _answer(request: FhirRequest, stored: Stored) -> FhirResult:
+    if _unchanged(request, stored):
+        return FhirResult(304, version=stored.version, last_updated=stored.last_updated)
+    return FhirResult(200, stored.json(), stored.version, stored.last_updated)
+
+
+def _unchanged(request: FhirRequest, stored: Stored) -> bool:
+    """If-None-Match decides when it is given, If-Modified-Since otherwise (RFC 9110, 13.2.2)."""
+    known = request.headers.get("if-none-match")
+    if known is not None:
+        tags = etags(known)
+        return tags == "*" or stored.version in tags
+    since = parse_http_date(request.headers.get("if-modified-since", ""))
+    return since is not None and stored.last_updated.replace(microsecond=0) <= since

@@ -1,0 +1,59 @@
+"""The FHIR endpoint: one ASGI callable for every route of `app.fhir.routes`, mounted under the base path."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from app import telemetry
+from app.errors import Problem, ServerFault, Unavailable
+from app.fhir.types import FhirRequest
+from app.interactions.context import Context, Server
+from app.interactions.engine import execute
+from app.routers import wire
+from app.security.principal import ADMINISTRATOR
+
+
+@dataclass(frozen=True, slots=True)
+class Fhir:
+    """`prefix` is the path of the base; `limit` the largest body in bytes; `timeout` the seconds a body may take."""
+
+    server: Server
+    prefix: str
+    limit: int
+    timeout: float
+
+    async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
+        began = time.perf_counter()
+        headers = wire.read_headers(scope)
+        request_id = wire.request_id(headers)
+        request: FhirRequest | None = None
+        try:
+            request = await wire.parse(scope, receive, headers, self.prefix, limit=self.limit, timeout=self.timeout)
+            result = await execute(Context(self.server, ADMINISTRATOR), request)
+            body = wire.body_of(result, request.query)
+        except Exception as error:
+            result = wire.refusal(_problem(error, request_id))
+            body = result.body or b""
+        start = wire.start_headers(result, self.server.base_url)
+        head = scope["method"] == "HEAD"
+        await wire.respond(send, result, body, start, request_id=request_id, head=head)
+        telemetry.request(scope["method"], _route(request), result.status, _milliseconds(began), request_id)
+
+
+def _problem(error: Exception, request_id: str) -> Problem:
+    """What the caller is told. What nobody foresaw is logged, and the caller gets no more than its number."""
+    if isinstance(error, Problem):
+        if isinstance(error, Unavailable):
+            telemetry.failure(error, request_id)
+        return error
+    telemetry.failure(error, request_id)
+    return ServerFault(f"The server failed. Its log has more under {request_id}.")
+
+
+def _route(request: FhirRequest | None) -> str:
+    return str(request.interaction) if request else "unmatched"
+
+
+def _milliseconds(began: float) -> float:
+    return (time.perf_counter() - began) * 1000

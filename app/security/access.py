@@ -1,0 +1,22 @@
+"""What a principal may do and see: the one rule source.
+
+Visibility is a SQL condition that every statement carries, so that what a caller may not see does not exist for it.
+"""
+
+from __future__ import annotations
+
+from app.errors import Forbidden
+from app.fhir.types import Interaction
+from app.security.principal import ADMINISTRATOR, Principal
+from app.store.predicate import EVERYTHING, Predicate
+
+
+def authorize(principal: Principal, interaction: Interaction, type_name: str) -> None:
+    """Raises Forbidden unless the principal may use this interaction on this type at all."""
+    if principal != ADMINISTRATOR:
+        raise Forbidden(f"The caller may not use {interaction} on {type_name or 'this server'}.")
+
+
+def visible(principal: Principal) -> Predicate:
+    """The condition on a resource row under which it exists for the principal."""
+    return EVERYTHING if principal == ADMINISTRATOR else Predicate("false")

@@ -1,0 +1,127 @@
+"""Running the application: the listening socket, one process or several, and an orderly end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+
+from app import telemetry
+from app.settings import BadSetting, Settings, reachable
+from app.supervisor import supervise
+
+BACKLOG = 2048
+_TERMINATED = 128 + signal.SIGTERM
+
+
+class ServerDied(Exception):
+    """The application did not start, or could not be kept running; the log says why."""
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket with an address, not yet listening. Raises BadSetting when the address cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    except OSError as error:
+        raise BadSetting(f"cannot listen on {host}: {error.strerror}") from None
+    try:
+        found.bind(address)
+    except OSError as error:
+        found.close()
+        raise _cannot_listen(host, port, error) from None
+    return found
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> BadSetting:
+    return BadSetting(f"cannot listen on {host} port {port}: {(error.strerror or str(error)).lower()}")
+
+
+def listen(bound: socket.socket) -> None:
+    """From here on connections queue. Two servers may both have bound the port; only one of them can listen."""
+    try:
+        bound.listen(BACKLOG)
+    except OSError as error:
+        host, port = bound.getsockname()[:2]
+        raise _cannot_listen(host, port, error) from None
+
+
+def address(bound: socket.socket) -> str:
+    """Host and port as they stand in a URL, to reach the socket from this machine."""
+    host, port = bound.getsockname()[:2]
+    return f"{reachable(host)}:{port}"
+
+
+def run(settings: Settings, listening: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until a signal. The settings must name the database and the base URL; `started` is called soon after."""
+    telemetry.configure(settings.log_level, requests=settings.access_log)
+    work = partial(_serve, _configuration(settings), listening)
+    if settings.workers > 1:
+        patience = settings.shutdown_timeout + 5
+        code = supervise(work, settings.workers, fatal=STARTUP_FAILURE, patience=patience, started=started)
+    else:
+        started()
+        code = work()
+    if code:
+        raise ServerDied("the application did not start: see the log lines above")
+
+
+def _configuration(settings: Settings) -> uvicorn.Config:
+    from app.main import create_app
+
+    return uvicorn.Config(
+        partial(create_app, settings),
+        factory=True,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=settings.keep_alive,
+        timeout_graceful_shutdown=settings.shutdown_timeout,
+    )
+
+
+def _serve(config: uvicorn.Config, listening: socket.socket) -> int:
+    """One process's share. Uvicorn raises the signal that ended it once more when it is done: an orderly end."""
+    with orderly_end():
+        try:
+            uvicorn.Server(config).run([listening])
+        except KeyboardInterrupt:
+            return 0
+        except SystemExit as end:
+            return 0 if end.code == _TERMINATED else STARTUP_FAILURE
+    return 0
+
+
+@contextmanager
+def orderly_end() -> Iterator[None]:
+    """Until a server handles signals itself: SIGTERM unwinds like an exception, so that what was started is stopped."""
+    before = {number: signal.signal(number, handler) for number, handler in _HANDLERS.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(*_: object) -> None:
+    sys.exit(_TERMINATED)
+
+
+_HANDLERS: dict[signal.Signals, Callable[..., None]] = {
+    signal.SIGTERM: _leave,
+    signal.SIGHUP: lambda *_: signal.raise_signal(signal.SIGTERM),
+}

@@ -1,0 +1,182 @@
+"""Connections to PostgreSQL, and the only commit.
+
+`general` connections read by key and write; `search` connections plan every statement for its own values, because
+search values are skewed (`plan_cache_mode`), and cannot starve the others. A connection is leased without the RESET
+round trip of a pool: nothing here changes session state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from app.errors import Unavailable
+from app.store.errors import translate
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+_SERVER_SETTINGS = {
+    "application_name": "careloop",
+    "jit": "off",
+    "timezone": "UTC",
+    "synchronous_commit": "on",
+    "idle_in_transaction_session_timeout": "30000",
+}
+
+
+class Lease:
+    """`async with` takes a connection and gives it back; database errors leave as what they mean."""
+
+    __slots__ = ("_connection", "_group")
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._group.take()
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            self._group.give_back(self._connection)
+        if error is not None and (meant := translate(error)) is not None:
+            raise meant from error
+
+
+class Transaction(Lease):
+    """`async with` runs its block in one transaction: committed when the block ends, rolled back when it raises."""
+
+    __slots__ = ("_transaction",)
+
+    async def __aenter__(self) -> Connection:
+        connection = await super().__aenter__()
+        try:
+            self._transaction = connection.transaction()
+            await self._transaction.start()
+        except BaseException as error:
+            await super().__aexit__(type(error), error, None)
+            raise
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        try:
+            await asyncio.shield(self._end(failed=error is not None))
+        except Exception as ending:
+            error = error or ending
+        await super().__aexit__(type(error), error, at)
+        if error is not None and kind is None:
+            raise error
+
+    async def _end(self, *, failed: bool) -> None:
+        if failed:
+            await self._transaction.rollback()
+        else:
+            await self._transaction.commit()
+
+
+class Group:
+    """Up to `size` connections that are opened when first needed and reopened when they break."""
+
+    def __init__(self, dsn: str, size: int, *, wait: float, **connect: Any) -> None:
+        self._dsn = dsn
+        self._size = size
+        self._wait = wait
+        self._connect = connect
+        self._open = 0
+        self._idle: deque[Connection] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> Connection:
+        while True:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.is_closed():
+                    return connection
+                self._open -= 1
+            if self._open < self._size:
+                return await self._new()
+            await self._wait_for_one()
+
+    async def _new(self) -> Connection:
+        self._open += 1
+        try:
+            return await asyncpg.connect(self._dsn, **self._connect)
+        except BaseException as error:
+            self._open -= 1
+            self._wake()
+            if (meant := translate(error)) is not None:
+                raise meant from error
+            raise
+
+    async def _wait_for_one(self) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await asyncio.wait_for(future, self._wait)
+        except asyncio.TimeoutError:
+            raise Unavailable("The server is overloaded.", headers={"Retry-After": "2"}) from None
+
+    def give_back(self, connection: Connection) -> None:
+        if connection.is_closed():
+            self._open -= 1
+        else:
+            self._idle.append(connection)
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
+
+
+class Connections:
+    """All connections of one process."""
+
+    def __init__(
+        self, dsn: str, *, general: int = 8, search: int = 4, wait: float = 10.0, statement_timeout: float = 30.0
+    ) -> None:
+        settings = _SERVER_SETTINGS | {"statement_timeout": str(int(statement_timeout * 1000))}
+        common = {"wait": wait, "statement_cache_size": 512, "command_timeout": statement_timeout + 5}
+        self._general = Group(dsn, general, server_settings=settings, **common)
+        self._search = Group(
+            dsn, search, server_settings=settings | {"plan_cache_mode": "force_custom_plan"}, **common
+        )
+        self._aside = Group(dsn, 1, server_settings=settings, **common)
+
+    def lease(self) -> Lease:
+        """A connection for single statements."""
+        return Lease(self._general)
+
+    def searching(self) -> Lease:
+        """A connection for searches."""
+        return Lease(self._search)
+
+    def aside(self) -> Lease:
+        """A connection for what must be committed before a transaction that may be open goes on."""
+        return Lease(self._aside)
+
+    def transaction(self) -> Transaction:
+        """A connection with an open transaction. The only commit of the program, besides single statements."""
+        return Transaction(self._general)
+
+    async def close(self) -> None:
+        for group in (self._general, self._search, self._aside):
+            await group.close()

@@ -1,0 +1,44 @@
+"""What a database error means: another try, a Problem for the client, or a fault of ours."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from app.errors import Malformed, Problem, Unavailable
+
+
+class TryAgain(Exception):
+    """Another transaction was in the way; the same request from its start may succeed."""
+
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_TRY_AGAIN = {"40001", "40P01", "0A000", "23505"}
+_BUSY = {"55P03": "A lock was not free in time.", "57014": "The database took too long."}
+_BAD_VALUE = {"22P05", "22021", "22P02", "22003", "54001", "54000"}
+
+
+def translate(error: BaseException) -> Exception | None:
+    """The exception to raise instead of a database error; None when it is a fault of ours."""
+    if isinstance(error, asyncpg.PostgresError):
+        return _by_state(error.sqlstate or "")
+    if isinstance(error, asyncpg.InterfaceError | OSError | asyncio.TimeoutError):
+        return _unavailable()
+    return None
+
+
+def _by_state(state: str) -> Exception | None:
+    if state in _TRY_AGAIN:
+        return TryAgain(state)
+    if state in _BUSY:
+        return Unavailable(_BUSY[state], headers={"Retry-After": "2"})
+    if state in _BAD_VALUE:
+        return Malformed("A value cannot be stored or searched for.")
+    if state[:2] in ("08", "53", "57") or state in ("25006", "XX000"):
+        return _unavailable()
+    return None
+
+
+def _unavailable() -> Problem:
+    return Unavailable("The database is not available.", headers={"Retry-After": "2"})

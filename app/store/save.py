@@ -1,0 +1,240 @@
+"""Changes to resources, written by one call of the save function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+
+from app.errors import Conflict, Issue, PreconditionFailed, Problem
+from app.fhir.search.rows import IndexRows
+from app.store import save_function
+from app.store.connections import Connection
+from app.store.errors import TryAgain
+from app.store.numbers import TYPE_ID, Numbers, Unit
+from app.store.tables import INDEX_TABLES
+
+Link = tuple[str, str]
+
+_CALL = save_function.call()
+_FEWER = Decimal("-Infinity")
+_MORE = Decimal("Infinity")
+
+
+@dataclass(slots=True)
+class Change:
+    """One version to be: `body` and `digest` from the codec, None for a deletion.
+
+    `expect` is a version number or one of FRESH, ANY, ABSENT, LIVE of the save function. `links` are all resources of
+    this server that the body refers to; True stands for a link that does not keep its target from being deleted.
+    `location` is where errors point to, for a resource that stands in a bundle.
+    """
+
+    type: str
+    id: str
+    method: str
+    expect: int
+    body: bytes | None = None
+    digest: bytes | None = None
+    rows: IndexRows | None = None
+    links: Mapping[Link, bool] | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of a change: `act` is NOTHING, CREATED, UPDATED or DELETED of the save function."""
+
+    version: int
+    last_updated: datetime
+    act: int
+
+
+Columns = Sequence[Sequence[Any] | None]
+
+
+async def learn(numbers: Numbers, changes: Iterable[Change]) -> None:
+    """Give numbers to the systems and units of the changes that have none yet."""
+    rows = [change.rows for change in changes if change.rows is not None]
+    systems = {system for r in rows for _, system, _ in r.tokens if system}
+    systems.update(s for r in rows for c in r.composites for s in (c.system, c.system2) if s)
+    await numbers.learn(systems, {_unit(*q[3:]) for r in rows for q in (*r.quantities, *map(_quantity, r.composites))})
+
+
+async def save(connection: Connection, numbers: Numbers, changes: Sequence[Change], *, integrity: bool) -> list[Saved]:
+    """Write all changes or none.
+
+    Raises PreconditionFailed (an expectation does not hold), Conflict (a link to nothing, a deletion of what others
+    refer to) or TryAgain. `learn` must have run for the same changes.
+    """
+    targets: dict[Link, int] = {}
+    weak: list[bool] = []
+    for change in changes:
+        for link, loose in (change.links or {}).items():
+            number = targets.setdefault(link, len(targets) + 1)
+            if number > len(weak):
+                weak.append(loose)
+            elif not loose:
+                weak[number - 1] = False
+    arguments = [
+        [TYPE_ID[c.type] for c in changes],
+        [c.id for c in changes],
+        [save_function.METHODS[c.method] for c in changes],
+        [c.expect for c in changes],
+        [c.digest for c in changes],
+        [c.body for c in changes],
+        [TYPE_ID[type_name] for type_name, _ in targets] or None,
+        [id_ for _, id_ in targets] or None,
+        weak or None,
+        *_index_arguments(changes, numbers, targets),
+    ]
+    try:
+        row = await connection.fetchrow(_CALL, *arguments, integrity)
+    except asyncpg.PostgresError as error:
+        raise _refusal(error, changes, list(targets)) or error from error
+    if row is None:
+        raise TryAgain("The save function answered nothing.")
+    return [Saved(v, at, act) for v, at, act in zip(row["versions"], row["stamps"], row["acts"], strict=True)]
+
+
+def _index_arguments(changes: Sequence[Change], numbers: Numbers, targets: Mapping[Link, int]) -> list[Any]:
+    indexed = [(k, change) for k, change in enumerate(changes, 1) if change.rows is not None]
+    arguments: list[Any] = []
+    for table in INDEX_TABLES:
+        rows = [row for k, change in indexed for row in _ROWS[table.name](k, change, numbers, targets)]
+        arguments.extend(zip(*rows, strict=True) if rows else (None,) * (len(table.columns) + 1))
+    return arguments
+
+
+Row = tuple[Any, ...]
+RowMaker = Callable[[int, Change, Numbers, Mapping[Link, int]], list[Row]]
+
+
+def _rows(change: Change) -> IndexRows:
+    if change.rows is None:
+        raise ValueError("A change without index rows has none to write.")
+    return change.rows
+
+
+def _tokens(k: int, change: Change, numbers: Numbers, _: Mapping[Link, int]) -> list[Row]:
+    system = numbers.system
+    return [(k, system(s), param, code) for param, s, code in _rows(change).tokens]
+
+
+def _references(k: int, change: Change, _: Numbers, targets: Mapping[Link, int]) -> list[Row]:
+    links = change.links or {}
+    return [(k, targets[t, i], param, links[t, i]) for param, t, i in _rows(change).references]
+
+
+def _strings(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
+    return [(k, *row) for row in _rows(change).strings]
+
+
+def _uris(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
+    return [(k, *row) for row in _rows(change).uris]
+
+
+def _dates(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
+    return [(k, lo, hi, param) for param, lo, hi in _rows(change).dates]
+
+
+def _numbers(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
+    return [(k, *row) for row in _rows(change).numbers]
+
+
+def _quantities(k: int, change: Change, numbers: Numbers, _: Mapping[Link, int]) -> list[Row]:
+    return [
+        (k, numbers.unit(_unit(system, code, unit)), param, _FEWER if lo is None else lo, _MORE if hi is None else hi)
+        for param, lo, hi, system, code, unit in _rows(change).quantities
+    ]
+
+
+def _positions(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
+    return [(k, latitude, longitude, param) for param, latitude, longitude in _rows(change).positions]
+
+
+def _composites(k: int, change: Change, numbers: Numbers, targets: Mapping[Link, int]) -> list[Row]:
+    return [
+        (
+            k,
+            c.lo_at,
+            c.hi_at,
+            None if c.target_id is None else targets[c.target_type or "", c.target_id],
+            numbers.system(c.system),
+            numbers.system(c.system2),
+            numbers.unit(_unit(*_quantity(c)[3:])),
+            c.param,
+            c.code,
+            c.code2,
+            c.text,
+            c.lo,
+            c.hi,
+        )
+        for c in _rows(change).composites
+    ]
+
+
+_ROWS: dict[str, RowMaker] = {
+    "index_token": _tokens,
+    "index_reference": _references,
+    "index_string": _strings,
+    "index_uri": _uris,
+    "index_date": _dates,
+    "index_number": _numbers,
+    "index_quantity": _quantities,
+    "index_position": _positions,
+    "index_composite": _composites,
+}
+
+
+def _unit(system: str | None, code: str | None, unit: str | None) -> Unit:
+    return (code or "", system or "", unit or "")
+
+
+def _quantity(c: Any) -> tuple[Any, ...]:
+    return (c.param, c.lo, c.hi, c.unit_system, c.unit_code, c.unit)
+
+
+def _refusal(error: asyncpg.PostgresError, changes: Sequence[Change], targets: Sequence[Link]) -> Exception | None:
+    """What the save function's own error codes mean. `detail` lists ordinals of changes or of targets."""
+    state = str(error.sqlstate)
+    if state not in _REFUSALS:
+        return None
+    ordinals = [int(n) - 1 for n in str(getattr(error, "detail", "")).split(",")]
+    return _REFUSALS[state](ordinals, changes, targets)
+
+
+def _unexpected(ordinals: Sequence[int], changes: Sequence[Change], _: Sequence[Link]) -> Problem:
+    text = "The resource is not in the state that the request expects."
+    return PreconditionFailed(issues=[Issue("conflict", text, changes[n].location) for n in ordinals])
+
+
+def _dangling(ordinals: Sequence[int], changes: Sequence[Change], targets: Sequence[Link]) -> Problem:
+    missing = {targets[n] for n in ordinals}
+    return Conflict(
+        issues=[
+            Issue("not-found", f"There is no {'/'.join(link)} on this server.", change.location or change.type)
+            for change in changes
+            for link in sorted(missing.intersection(change.links or ()))
+        ]
+    )
+
+
+def _needed(ordinals: Sequence[int], changes: Sequence[Change], _: Sequence[Link]) -> Problem:
+    return Conflict(
+        issues=[
+            Issue("conflict", f"Other resources refer to {c.type}/{c.id}.", c.location)
+            for c in (changes[n] for n in ordinals)
+        ]
+    )
+
+
+_REFUSALS: dict[str, Callable[[Sequence[int], Sequence[Change], Sequence[Link]], Problem]] = {
+    "CL412": _unexpected,
+    "CL409": _dangling,
+    "CL410": _needed,
+}

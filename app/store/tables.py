@@ -1,0 +1,178 @@
+"""The tables, declared once. Alembic migrates from them; hot statements name their columns in plain SQL.
+
+What each table is for stands in `docs/architecture.md`. `INDEX_TABLES` describes the index tables by datatype: the
+declarations here, the save function and the encoding of rows all follow it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Identity, Index, Integer, LargeBinary, Numeric, SmallInteger
+from sqlalchemy import Table, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlmodel import Field, SQLModel
+
+SQLModel.metadata.naming_convention = {
+    "ix": "%(table_name)s_%(column_0_N_name)s",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "pk": "%(table_name)s_pkey",
+}
+
+C_TEXT = Text(collation="C")
+
+
+class ResourceRow(SQLModel, table=True):
+    """The current state of a resource. `rid` never changes, so it is the order of a search.
+
+    Version 0 stands for the target of a link that does not exist yet (referential integrity off).
+    """
+
+    __tablename__ = "resource"
+    __table_args__ = (Index("resource_type_id_id", "type_id", "id", unique=True),)
+
+    rid: int = Field(sa_column=Column(BigInteger, Identity(), primary_key=True))
+    last_updated: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    version: int = Field(sa_column=Column(Integer, nullable=False))
+    type_id: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    deleted: bool = Field(sa_column=Column(Boolean, nullable=False))
+    id: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+
+
+class ResourceVersionRow(SQLModel, table=True):
+    """Every version, append only: history, `_since`, and later the subscription and export feeds. A deletion has no body."""
+
+    __tablename__ = "resource_version"
+    __table_args__ = (Index("resource_version_feed", "type_id", "last_updated"),)
+
+    rid: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    last_updated: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    version: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    type_id: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    method: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+
+
+class SystemRow(SQLModel, table=True):
+    """A code system, or the system of any other token, by number. 0 means: no system."""
+
+    __tablename__ = "system"
+
+    id: int = Field(sa_column=Column(Integer, Identity(), primary_key=True))
+    uri: str = Field(sa_column=Column(C_TEXT, nullable=False, unique=True))
+
+
+class UnitRow(SQLModel, table=True):
+    """The system, code and unit of quantities as they stand in resources, by number. 0 means: no unit at all."""
+
+    __tablename__ = "unit"
+    __table_args__ = (Index("unit_code_system_unit", "code", "system", "unit", unique=True),)
+
+    id: int = Field(sa_column=Column(Integer, Identity(), primary_key=True))
+    code: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    system: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    unit: str = Field(sa_column=Column(C_TEXT, nullable=False))
+
+
+@dataclass(frozen=True, slots=True)
+class IndexTable:
+    """One index table: `columns` besides `rid`, each with its SQL type; `keys` the ordered btrees that searches use.
+
+    Every table also has a btree on `rid`, through which a changed resource finds its old rows.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    keys: tuple[tuple[str, ...], ...]
+    nullable: bool = False
+
+
+INDEX_TABLES = (
+    IndexTable(
+        "index_token",
+        (("system_id", "integer"), ("param_id", "smallint"), ("code", "text")),
+        (("param_id", "code", "rid", "system_id"),),
+    ),
+    IndexTable(
+        "index_reference",
+        (("target_rid", "bigint"), ("param_id", "smallint"), ("weak", "boolean")),
+        (("target_rid", "param_id", "rid"),),
+    ),
+    IndexTable(
+        "index_string",
+        (("param_id", "smallint"), ("value", "text"), ("written", "text")),
+        (("param_id", "value", "rid"),),
+    ),
+    IndexTable("index_uri", (("param_id", "smallint"), ("value", "text")), (("param_id", "value", "rid"),)),
+    IndexTable(
+        "index_date",
+        (("lo", "bigint"), ("hi", "bigint"), ("param_id", "smallint")),
+        (("param_id", "lo", "hi", "rid"), ("param_id", "hi", "rid")),
+    ),
+    IndexTable(
+        "index_number",
+        (("param_id", "smallint"), ("lo", "numeric"), ("hi", "numeric")),
+        (("param_id", "lo", "rid"),),
+    ),
+    IndexTable(
+        "index_quantity",
+        (("unit_id", "integer"), ("param_id", "smallint"), ("lo", "numeric"), ("hi", "numeric")),
+        (("param_id", "lo", "rid"),),
+    ),
+    IndexTable(
+        "index_position",
+        (("latitude", "double precision"), ("longitude", "double precision"), ("param_id", "smallint")),
+        (("param_id", "latitude", "rid"),),
+    ),
+    IndexTable(
+        "index_composite",
+        (
+            ("lo_at", "bigint"),
+            ("hi_at", "bigint"),
+            ("target_rid", "bigint"),
+            ("system_id", "integer"),
+            ("system2_id", "integer"),
+            ("unit_id", "integer"),
+            ("param_id", "smallint"),
+            ("code", "text"),
+            ("code2", "text"),
+            ("text", "text"),
+            ("lo", "numeric"),
+            ("hi", "numeric"),
+        ),
+        (("param_id", "code", "rid"),),
+        nullable=True,
+    ),
+)
+
+_SQL_TYPES: dict[str, Any] = {
+    "bigint": BigInteger,
+    "integer": Integer,
+    "smallint": SmallInteger,
+    "boolean": Boolean,
+    "text": C_TEXT,
+    "numeric": Numeric,
+    "double precision": Float(53),
+}
+
+
+def _declare(table: IndexTable) -> Table:
+    columns = [
+        Column(name, _SQL_TYPES[kind], nullable=table.nullable and name != "param_id") for name, kind in table.columns
+    ]
+    return Table(
+        table.name,
+        SQLModel.metadata,
+        Column("rid", BigInteger, nullable=False),
+        *columns,
+        *(Index(f"{table.name}_{'_'.join(key)}", *key) for key in table.keys),
+        Index(f"{table.name}_rid", "rid"),
+    )
+
+
+for _table in INDEX_TABLES:
+    _declare(_table)

@@ -1,0 +1,158 @@
+"""What all kinds of search parameters have in common: https://hl7.org/fhir/R4/search.html#Summary, #errors, #combining"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.spec.api import Fhir, observation, patient, problem, unique
+from tests.spec.world import World
+
+PATIENTS = {
+    "male": patient(gender="male", birthDate="1970-01-01", name=[{"family": "Smith"}, {"family": "Jones"}]),
+    "female": patient(gender="female", birthDate="1980-01-01", name=[{"family": "Smith, Jr"}]),
+    "none": patient(active=True, name=[{"family": "Dollar$Pipe|Back\\"}]),
+    "extension": patient(_gender={"extension": [{"url": "https://e.org", "valueCode": "x"}]}),
+}
+
+
+@pytest.fixture(scope="module")
+async def world(fhir: Fhir) -> World:
+    return await World.create(fhir, PATIENTS)
+
+
+FOUND: list[tuple[str, set[str]]] = [
+    ("", set(PATIENTS)),
+    ("gender=male", {"male"}),
+    ("gender=male,female", {"male", "female"}),
+    ("gender=male&gender=female", set()),
+    ("family=smith&family=jones", {"male"}),
+    ("gender=male&birthdate=1970", {"male"}),
+    ("gender=male&birthdate=1980", set()),
+    ("gender=male,,", {"male"}),
+    ("gender=", set(PATIENTS)),
+    ("gender=,", set(PATIENTS)),
+    ("gender=&birthdate=1970", {"male"}),
+    ("family:exact=Smith\\, Jr", {"female"}),
+    ("family:exact=Smith,Jr", {"male"}),
+    ("family:exact=Dollar\\$Pipe\\|Back\\\\", {"none"}),
+    ("gender:missing=true", {"none", "extension"}),
+    ("gender:missing=false", {"male", "female"}),
+    ("gender:missing=true&active=true", {"none"}),
+]
+
+
+@pytest.mark.parametrize(("query", "labels"), FOUND)
+async def test_conditions_combine(world: World, query: str, labels: set[str]):
+    """#combining: repeats must all hold, alternatives are separated by commas; #escaping; a blank value is no condition."""
+    assert await world.found("Patient", query) == labels
+
+
+REFUSED = [
+    "banana=1",
+    "gender:banana=male",
+    "gender:exact=male",
+    "gender:contains=male",
+    "family:not=x",
+    "birthdate:exact=2020",
+    "birthdate:contains=2020",
+    "birthdate:not=2020",
+    "gender:missing=banana",
+    "gender:missing=true,false",
+    "gender:=male",
+    "general-practitioner:banana=1",
+    "general-practitioner:Banana=1",
+    "Gender=male",
+    "subject=Patient/1",
+    ":missing=true",
+    "_count=x",
+    "_total=banana",
+    "_summary=banana",
+    "_lastUpdated=banana",
+    "_id:exact=1",
+    "organization.name=x",
+    "organization:Organization.name=x",
+    "_has:Observation:patient:code=x",
+    "_include=Patient:organization",
+    "_revinclude=Observation:patient",
+    "_sort=family",
+    "_elements=name",
+    "_summary=true",
+    "_text=x",
+    "_content=x",
+    "_filter=x",
+    "_list=x",
+    "_query=x",
+    "_contained=true",
+    "gender:in=http://hl7.org/fhir/ValueSet/administrative-gender",
+    "gender:text=male",
+    "identifier:of-type=a|b|c",
+]
+
+
+@pytest.mark.parametrize("query", REFUSED)
+async def test_what_is_not_understood_is_400(fhir: Fhir, query: str):
+    """#errors: strict by default: an ignored condition would find too much."""
+    problem(await fhir.get(f"Patient?{query}"), 400)
+
+
+async def test_every_mistake_is_told(fhir: Fhir):
+    """#errors: one issue for each, naming the parameter."""
+    issues = problem(await fhir.get("Patient?banana=1&birthdate=x&gender:exact=male"), 400)
+    told = " ".join(issue["diagnostics"] for issue in issues)
+    assert all(name in told for name in ("banana", "birthdate", "gender"))
+
+
+async def test_lenient_handling_ignores_unknown_parameters_and_says_so(world: World):
+    """#errors: Prefer: handling=lenient; the self link shows what was used, and an outcome what was not."""
+    page = await world.page("Patient", "gender=male&banana=1", prefer="handling=lenient")
+    (link,) = (item["url"] for item in page["link"] if item["relation"] == "self")
+    assert "gender=male" in link
+    assert "banana" not in link
+    modes = [item["search"]["mode"] for item in page["entry"]]
+    assert sorted(modes) == ["match", "outcome"]
+    (outcome,) = (item["resource"] for item in page["entry"] if item["search"]["mode"] == "outcome")
+    assert outcome["resourceType"] == "OperationOutcome"
+    assert outcome["issue"][0]["severity"] in ("warning", "information")
+    assert "banana" in outcome["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize("query", ["gender:banana=male", "birthdate=tomorrow", "_count=x"])
+async def test_lenient_handling_does_not_excuse_mistakes(fhir: Fhir, query: str):
+    """#errors: an unknown modifier or a malformed value is always refused."""
+    problem(await fhir.get(f"Patient?{query}", prefer="handling=lenient"), 400)
+
+
+@pytest.mark.parametrize("query", ["_format=json", "_pretty=true", "_format=json&_pretty=false"])
+async def test_parameters_of_the_format_are_no_conditions(world: World, query: str):
+    """http.html#parameters: _format and _pretty go with every interaction."""
+    assert await world.found("Patient", query) == set(PATIENTS)
+
+
+async def test_other_types_do_not_match(fhir: Fhir):
+    """#introduction: a search on a type finds that type alone."""
+    tag = {"tag": [{"code": unique()}]}
+    await fhir.created(observation(meta=tag))
+    assert await fhir.found(f"Patient?_tag={tag['tag'][0]['code']}") == []
+
+
+async def test_old_versions_do_not_match(fhir: Fhir):
+    """#introduction: only the current version is searched."""
+    family = unique()
+    made = await fhir.created(patient(name=[{"family": family}]))
+    assert await fhir.found(f"Patient?family={family}") == [made["id"]]
+    await fhir.replaced(patient(id=made["id"], name=[{"family": unique()}]))
+    assert await fhir.found(f"Patient?family={family}") == []
+    await fhir.replaced(patient(id=made["id"], name=[{"family": family}]))
+    assert await fhir.found(f"Patient?family={family}") == [made["id"]]
+    await fhir.delete(f"Patient/{made['id']}")
+    assert await fhir.found(f"Patient?family={family}") == []
+
+
+async def test_contained_resources_are_not_found(fhir: Fhir):
+    """#contained: only with _contained; what stands inside is no resource of its own, and is not what is searched."""
+    name = unique()
+    organization = {"resourceType": "Organization", "id": "o", "name": name}
+    body = patient(contained=[organization], managingOrganization={"reference": "#o"})
+    await fhir.created(body)
+    assert await fhir.found(f"Organization?name={name}") == []
+    problem(await fhir.get("Organization/o"), 404)
