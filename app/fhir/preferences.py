@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -81,8 +81,13 @@ def etags(header: str) -> tuple[int, ...] | Literal["*"]:
 
 def http_date(moment: datetime) -> str:
     """An HTTP date (RFC 9110, 5.6.7), to the second: `Sun, 06 Nov 1994 08:49:37 GMT`. `moment` must have a zone."""
-    utc = moment.astimezone(UTC)
-    return f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04} {utc:%H:%M:%S} GMT"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{_http_day(utc.date())} {utc.hour:02}:{utc.minute:02}:{utc.second:02} GMT"
+
+
+@lru_cache(maxsize=4096)
+def _http_day(day: date) -> str:
+    return f"{_DAYS[day.weekday()]}, {day.day:02} {_MONTHS[day.month - 1]} {day.year:04}"
 
 
 def parse_http_date(text: str) -> datetime | None:

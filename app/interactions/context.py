@@ -11,6 +11,7 @@ from app.fhir.types import FhirRequest
 from app.security import access
 from app.security.principal import Principal
 from app.store.connections import Connection, Connections
+from app.store.loader import Loaders
 from app.store.numbers import Numbers
 from app.store.predicate import Predicate
 
@@ -21,6 +22,7 @@ class Server:
 
     connections: Connections
     numbers: Numbers
+    loaders: Loaders
     base_url: str
     version: str
     started: datetime

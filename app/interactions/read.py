@@ -14,8 +14,10 @@ _FORMATS = frozenset({"_format", "_pretty"})
 
 async def read(context: Context, request: FhirRequest) -> FhirResult:
     refuse_parameters(request)
-    async with context.reading() as connection:
-        stored = await resources.read(connection, request.type, request.id, context.visible)
+    if context.connection is None:
+        stored = await context.server.loaders.read(request.type, request.id, context.visible)
+    else:
+        stored = await resources.read(context.connection, request.type, request.id, context.visible)
     return _answer(request, present(stored))
 
 

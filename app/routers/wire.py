@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
-from uuid import uuid4
 
 from app.errors import Malformed, NotFound, Problem, TookTooLong, TooLarge, UnsupportedMediaType
 from app.fhir import outcomes
@@ -45,7 +45,7 @@ def read_headers(scope: Scope) -> dict[str, str]:
 def request_id(headers: Mapping[str, str]) -> str:
     """The caller's own X-Request-Id where it is harmless, else a new one."""
     given = headers.get("x-request-id", "")
-    return given if _is_request_id(given) else str(uuid4())
+    return given if _is_request_id(given) else token_hex(16)
 
 
 def read_query(raw: bytes) -> list[tuple[str, str]]:

@@ -27,7 +27,8 @@ from urllib.parse import quote
 from app.store import postgres_process as process
 
 DATABASE = "careloop"
-START_TIMEOUT = 120.0
+RECOVERY_TIMEOUT = 600.0
+RELEASE_TIMEOUT = 10.0
 
 
 class EmbeddedPostgresError(Exception):
@@ -71,7 +72,7 @@ class EmbeddedPostgres:
     @property
     def dsn(self) -> str:
         postmaster = process.postmaster(self._cluster)
-        if postmaster is None:
+        if postmaster is None or postmaster.socket_dir is None:
             raise EmbeddedPostgresError("the embedded PostgreSQL is not running")
         return f"postgresql://{DATABASE}@/{DATABASE}?host={quote(str(postmaster.socket_dir), safe='')}"
 
@@ -115,13 +116,12 @@ class EmbeddedPostgres:
             )
 
     def _run(self) -> None:
-        """Adopt or start, repeatedly: processes of a killed PostgreSQL may take a moment to let go of the cluster."""
-        deadline = time.monotonic() + START_TIMEOUT
+        """Adopt or start. A start may fail for a moment: the last processes of a killed PostgreSQL hold the cluster."""
+        began = time.monotonic()
         while not process.ready(self._cluster):
-            if not (process.listening(self._cluster) or self._started() or process.held(self._cluster)):
+            waiting = process.listening(self._cluster) or self._started()
+            if time.monotonic() - began > (RECOVERY_TIMEOUT if waiting else RELEASE_TIMEOUT):
                 raise EmbeddedPostgresError(f"PostgreSQL does not start: see {self._cluster}/server.log")
-            if time.monotonic() > deadline:
-                raise EmbeddedPostgresError(f"PostgreSQL did not start in {START_TIMEOUT:.0f} seconds")
             time.sleep(0.05)
 
     def _started(self) -> bool:

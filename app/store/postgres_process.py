@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -57,7 +57,7 @@ class Postmaster:
     """What `postmaster.pid` says. `alive` is false when it is left over from a crash, even if its pid is in use."""
 
     pid: int
-    socket_dir: Path
+    socket_dir: Path | None
     alive: bool
 
 
@@ -202,11 +202,14 @@ def _holds_sockets(directory: Path) -> bool:
 
 
 def stop(cluster: Path) -> None:
+    """Stop the server if it runs. Nothing is deleted but a directory of the socket elsewhere, and only when empty."""
     found = postmaster(cluster)
-    if found is not None and found.alive:
-        _program("pg_ctl", "stop", "-D", str(cluster), "-m", "fast", "-w", "-t", "60", home=cluster.parent)
-        if found.socket_dir.parent != cluster.parent:
-            shutil.rmtree(found.socket_dir, ignore_errors=True)
+    if found is None or not found.alive:
+        return
+    _program("pg_ctl", "stop", "-D", str(cluster), "-m", "fast", "-w", "-t", "60", home=cluster.parent)
+    if found.socket_dir is not None and found.socket_dir.parent != cluster.parent:
+        with suppress(OSError):
+            found.socket_dir.rmdir()
 
 
 def postmaster(cluster: Path) -> Postmaster | None:
@@ -215,10 +218,11 @@ def postmaster(cluster: Path) -> Postmaster | None:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return None
-    if len(lines) < 5:
+    if not lines or not lines[0].isdigit():
         return None
-    pid = int(lines[0])
-    return Postmaster(pid, Path(lines[4]), _is_postgres(pid, cluster))
+    # The line of the socket directory is there before it is filled: an empty path would mean the working directory.
+    socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4].startswith("/") else None
+    return Postmaster(int(lines[0]), socket_dir, _is_postgres(int(lines[0]), cluster))
 
 
 def _is_postgres(pid: int, cluster: Path) -> bool:
@@ -237,7 +241,7 @@ def _is_postgres(pid: int, cluster: Path) -> bool:
 
 def listening(cluster: Path) -> bool:
     found = postmaster(cluster)
-    if found is None or not found.alive:
+    if found is None or not found.alive or found.socket_dir is None:
         return False
     with socket.socket(socket.AF_UNIX) as client:
         return client.connect_ex(str(found.socket_dir / _SOCKET_NAME)) == 0
@@ -245,18 +249,11 @@ def listening(cluster: Path) -> bool:
 
 def ready(cluster: Path) -> bool:
     """Whether the server accepts connections: it listens before it has recovered."""
-    if not listening(cluster):
-        return False
     found = postmaster(cluster)
+    if found is None or not listening(cluster):
+        return False
     try:
-        run([str(programs() / "pg_isready"), "-q", "-h", str(found.socket_dir if found else "")])
+        run([str(programs() / "pg_isready"), "-q", "-h", str(found.socket_dir)])
     except subprocess.CalledProcessError:
         return False
     return True
-
-
-def held(cluster: Path) -> bool:
-    """Whether something still stands in the way of a start: a server, or the last processes of a killed one."""
-    found = postmaster(cluster)
-    log = cluster / "server.log"
-    return bool(found and found.alive) or (log.exists() and b"still in use" in log.read_bytes()[-2000:])

@@ -47,14 +47,23 @@ class RunningServer:
 def clean_environment(**settings: Any) -> dict[str, str]:
     """This environment with exactly these CareLoop settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CARELOOP_")}
-    return kept | {f"CARELOOP_{name.upper()}": str(value) for name, value in settings.items() if value is not None}
+    return (
+        kept
+        | {"PYTHONPATH": str(ROOT)}
+        | {f"CARELOOP_{name.upper()}": str(value) for name, value in settings.items() if value is not None}
+    )
+
+
+def elsewhere() -> str:
+    """A working directory that is not the checkout: a program gone wrong must not reach the source or `data/`."""
+    return os.environ["TEST_HOME_OF_CARELOOP"]
 
 
 def careloop(*arguments: str | Path, timeout: float = 60, **settings: Any) -> subprocess.CompletedProcess[str]:
     """Run the command line program to its end."""
     return subprocess.run(
         [sys.executable, "-m", "app.cli", *map(str, arguments)],
-        cwd=ROOT,
+        cwd=elsewhere(),
         env=clean_environment(**settings),
         capture_output=True,
         text=True,
@@ -69,7 +78,7 @@ def launch(log: Path, dsn: str | None, **settings: Any) -> RunningServer:
     with log.open("a") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "app.cli", "serve"],
-            cwd=ROOT,
+            cwd=log.parent,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=errors,

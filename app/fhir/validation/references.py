@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from app.fhir.definitions import is_resource_type
+from app.fhir.definitions import is_resource_type, resource_types
 from app.fhir.findings import Check, Finding, Outcome
 from app.fhir.validation.walk import Walk
 
@@ -27,14 +27,14 @@ def named_type(text: str) -> str | None:
 
 def reference_check(targets: Collection[str]) -> Check:
     """The check for an element that may point to `targets`; empty means anything."""
-    allowed = frozenset(targets) if "Resource" not in targets else frozenset()
+    allowed = frozenset(resource_types() if not targets or "Resource" in targets else targets)
 
     def check(value: dict[str, Any], walk: Walk) -> Outcome:
         text = value.get("reference")
         if text.__class__ is not str:
             return _check_type(value, None, allowed) if "type" in value else None
         walk.references.append(value)
-        if text[:4] == "urn:" and "type" not in value:
+        if "type" not in value and (text[:4] == "urn:" or text.partition("/")[0] in allowed):
             return None
         return literal(value, text, walk)
 
@@ -46,7 +46,7 @@ def reference_check(targets: Collection[str]) -> Check:
                 return _DANGLING
         else:
             kind = named_type(text)
-        if kind is not None and allowed and kind not in allowed:
+        if kind is not None and kind not in allowed:
             return _not_allowed(allowed, ".reference")
         return _check_type(value, kind, allowed) if "type" in value else None
 
@@ -60,7 +60,7 @@ def _check_type(value: dict[str, Any], kind: str | None, allowed: Collection[str
         return _UNKNOWN_TYPE
     if kind is not None and claimed != kind:
         return _CONTRADICTION
-    return _not_allowed(allowed, ".type") if allowed and claimed not in allowed else None
+    return _not_allowed(allowed, ".type") if claimed not in allowed else None
 
 
 def _not_allowed(allowed: Collection[str], at: str) -> Outcome:
