@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.store.connections import Connections
 from app.store.loader import Loaders
 from app.store.numbers import Numbers
+from app.store.writer import Writer
 
 FHIR_PATH = "/fhir"
 
@@ -51,10 +52,12 @@ def _server(settings: Settings) -> Server:
         search=max(2, settings.database_connections // 2),
         statement_timeout=settings.statement_timeout,
     )
+    numbers = Numbers(connections)
     return Server(
         connections=connections,
-        numbers=Numbers(connections),
+        numbers=numbers,
         loaders=Loaders(connections),
+        writer=Writer(connections, numbers, integrity=settings.referential_integrity),
         base_url=settings.base_url,
         version=version("careloop"),
         started=datetime.now(UTC),

@@ -14,7 +14,7 @@ from app.fhir.json import dumps, loads
 from app.services.sample import hospital_bundle, patient_bundle
 
 SEED = 11
-PATIENTS = 40
+PATIENTS = 60
 
 
 @dataclass

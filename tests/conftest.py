@@ -20,17 +20,19 @@ from tests.support.servers import RunningServer, await_ready, launch
 StartServer = Callable[..., RunningServer]
 # The main process sets it; the workers of pytest-xdist inherit it and so share one PostgreSQL.
 _HOME = "TEST_HOME_OF_CARELOOP"
+_MADE = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        os.environ[_HOME] = tempfile.mkdtemp(prefix="careloop-test-")
+        config.stash[_MADE] = Path(tempfile.mkdtemp(prefix="careloop-test-"))
+        os.environ[_HOME] = str(config.stash[_MADE])
         config.pluginmanager.register(slow.Recorder(config))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        shutil.rmtree(os.environ.pop(_HOME), ignore_errors=True)
+    if _MADE in config.stash:
+        shutil.rmtree(config.stash[_MADE], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

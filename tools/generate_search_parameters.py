@@ -1,6 +1,6 @@
 """Make `app/fhir/definitions/search-parameters.json` from the condensed HL7 search parameters.
 
-Usage: python tools/generate_search_parameters.py SEARCH_PARAMETERS_JSON
+Usage: python -m tools.generate_search_parameters SEARCH_PARAMETERS_JSON
 
 One line per resource type and parameter. The ids are what the index tables hold: a parameter keeps the id that it
 has in the present file, and a new one gets the next free id.
@@ -25,8 +25,12 @@ COLUMNS = {"_id": "id", "_lastUpdated": "last_updated"}
 # These two yield a whole resource inside the bundle: there is no reference to index, only contents to chain into.
 WITHOUT_EXPRESSION = {("Bundle", "composition"), ("Bundle", "message")}
 
-# HL7's package names the type of Observation.value[x] in this one place with a capital.
-ERRATA = {"value.as(DateTime)": "value.as(dateTime)"}
+# Errors of HL7's package in components: a type is written with a capital, and two definitions are exchanged.
+EXPRESSION_ERRATA = {"value.as(DateTime)": "value.as(dateTime)"}
+DEFINITION_ERRATA = {
+    ("DocumentReference-relatesto", "code"): "DocumentReference-relation",
+    ("DocumentReference-relation", "target"): "DocumentReference-relatesto",
+}
 
 # `Composition.subject.where(resolve() is Patient)`
 POINTS_TO = re.compile(r"(.+)\.where\(resolve\(\) is (\w+)\)")
@@ -58,9 +62,9 @@ def expression_of(definition: Row, type_name: str) -> str | None:
 
 def component(row: Row, type_name: str, by_id: dict[str, Row]) -> Row:
     expression = row["expression"].replace("%resource.", f"{type_name}.")
-    for wrong, right in ERRATA.items():
+    for wrong, right in EXPRESSION_ERRATA.items():
         expression = expression.replace(wrong, right)
-    definition = by_id[row["definition"]]
+    definition = by_id[DEFINITION_ERRATA.get((row["definition"], expression), row["definition"])]
     return {"code": definition["code"], "kind": definition["type"], "expression": expression}
 
 

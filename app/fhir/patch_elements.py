@@ -72,7 +72,7 @@ def _stated_content(part: Mapping[str, Any], stated: str, type_name: str) -> Con
 
 
 def _fits(given: str, wanted: str) -> bool:
-    """Whether a value stated as one type can be one of another. Parameters cannot state xhtml: a string stands for it."""
+    """Whether a value stated as one type can be of another. Parameters cannot state xhtml: a string stands for it."""
     return is_a(given, wanted) or (given == "string" and wanted == "xhtml")
 
 

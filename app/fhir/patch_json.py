@@ -1,7 +1,7 @@
 """JSON Patch (RFC 6902) with JSON Pointer (RFC 6901).
 
-Our own rather than a library: `Number` must survive and compare by value, a copy must not be able to blow up memory, and
-every refusal must be told apart into what cannot be understood (400) and what cannot be done (422), without content.
+Our own rather than a library: `Number` must survive and compare by value, copies must not be able to blow up memory,
+and every refusal is either a patch that cannot be understood (400) or one that cannot be done (422), without content.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def _read(operation: Any, number: int) -> _Operation:
     value = operation.get("value", _ABSENT)
     if name in ("add", "replace", "test") and value is _ABSENT:
         raise Malformed(f"Operation {number} ({name}) has no value.")
-    return _Operation(number, name, _pointer(operation.get("path"), f"Operation {number} ({name}): path"), source, value)
+    return _Operation(
+        number, name, _pointer(operation.get("path"), f"Operation {number} ({name}): path"), source, value
+    )
 
 
 def _pointer(text: Any, place: str) -> tuple[str, ...]:

@@ -40,10 +40,7 @@ async def perform(context: Context, write: Write) -> FhirResult:
     if write.depends:
         return await _perform_dependent(context, write)
     change = change_of(context, write)
-    await store.learn(context.server.numbers, [change])
-    async with context.server.connections.lease() as connection:
-        saved = await _save(context, connection, [change])
-    return result(context, write, saved[0])
+    return result(context, write, await context.server.writer.save(change))
 
 
 async def _perform_dependent(context: Context, write: Write) -> FhirResult:
@@ -62,12 +59,8 @@ async def save(context: Context, connection: Connection, writes: Sequence[Write]
     if not wanted:
         return [None] * len(writes)
     await store.learn(context.server.numbers, wanted)
-    saved = iter(await _save(context, connection, wanted))
+    saved = iter(await store.save(connection, context.server.numbers, wanted, integrity=context.server.integrity))
     return [None if change is None else next(saved) for change in changes]
-
-
-async def _save(context: Context, connection: Connection, changes: Sequence[Change]) -> list[Saved]:
-    return await store.save(connection, context.server.numbers, changes, integrity=context.server.integrity)
 
 
 def change_of(context: Context, write: Write) -> Change:

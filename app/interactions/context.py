@@ -14,6 +14,7 @@ from app.store.connections import Connection, Connections
 from app.store.loader import Loaders
 from app.store.numbers import Numbers
 from app.store.predicate import Predicate
+from app.store.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Server:
     connections: Connections
     numbers: Numbers
     loaders: Loaders
+    writer: Writer
     base_url: str
     version: str
     started: datetime

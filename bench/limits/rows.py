@@ -2,8 +2,8 @@
 
     python -m bench.limits.rows FILE
 
-reads the bundles of FILE, connects, writes `ready`, and starts when a line comes in. Two of these run at a time, as
-two server processes do.
+reads the bundles of FILE, connects, writes `ready`, starts when a line comes in, and writes `done`. Two of these run
+at a time, as two server processes do.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ async def main(work: Work) -> None:
     tables, bundles = work
     connections = [await asyncpg.connect(os.environ["BENCH_DSN"]) for _ in range(CONNECTIONS)]
     prepared = [[await connection.prepare(table.insert) for table in tables] for connection in connections]
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    print("ready", flush=True)
     sys.stdin.readline()
     left = iter(bundles)
     await asyncio.gather(*(_insert(c, p, left) for c, p in zip(connections, prepared, strict=True)))
+    print("done", flush=True)
 
 
 async def _insert(

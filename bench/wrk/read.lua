@@ -1,11 +1,11 @@
--- GET the paths of the file named by the first argument, in an order shuffled anew by every run.
+-- GET the paths of the file named by the first argument, each request a random one.
 local paths = {}
 
 function init(args)
   local base = wrk.path:gsub("/$", "")
   math.randomseed(os.time())
   for line in io.lines(args[1]) do
-    table.insert(paths, math.random(#paths + 1), base .. "/" .. line)
+    paths[#paths + 1] = base .. "/" .. line
   end
   for header in (args[2] or ""):gmatch("[^\n]+") do
     local name, value = header:match("^(.-): (.*)$")
@@ -13,11 +13,8 @@ function init(args)
   end
 end
 
-local next_path = 0
-
 function request()
-  next_path = next_path % #paths + 1
-  return wrk.format("GET", paths[next_path])
+  return wrk.format("GET", paths[math.random(#paths)])
 end
 
 function done(summary, latency, requests)

@@ -50,6 +50,15 @@ def patient(**elements: Any) -> Json:
     return {"resourceType": "Patient", **elements}
 
 
+def raw_patient(inner: str) -> bytes:
+    """A patient with elements that are given as they stand in the body."""
+    return b'{"resourceType":"Patient",' + inner.encode() + b"}"
+
+
+def practitioner(**elements: Any) -> Json:
+    return {"resourceType": "Practitioner", **elements}
+
+
 def quantity(value: float | str, code: str = "mm[Hg]", **elements: Any) -> Json:
     return {"value": value, "unit": code, "system": UCUM, "code": code, **elements}
 
@@ -100,7 +109,7 @@ class Fhir:
     http: httpx.AsyncClient
 
     async def send(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, body: Any = None, headers: Mapping[Any, Any] | None = None
     ) -> httpx.Response:
         """Send a body as FHIR JSON unless it is bytes already or the headers say another type."""
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
@@ -159,6 +168,11 @@ class Fhir:
 def named(headers: Mapping[str, str]) -> dict[str, str]:
     """Keyword arguments as header names: `if_match` is `If-Match`."""
     return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def statuses(items: Sequence[Json]) -> list[int]:
+    """The status codes of response entries; `response.status` starts with three digits, a phrase may follow."""
+    return [int(item["response"]["status"][:3]) for item in items]
 
 
 def success(response: httpx.Response, *statuses: int) -> Json:

@@ -20,6 +20,7 @@ from tests.spec.api import (
     patient,
     problem,
     reference,
+    statuses,
     success,
     unique,
     urn,
@@ -31,11 +32,6 @@ async def batch(fhir: Fhir, *entries: Json, **headers: str) -> list[Json]:
     answer = success(await fhir.bundle("batch", *entries, **headers), 200)
     assert (answer["resourceType"], answer["type"]) == ("Bundle", "batch-response")
     return list(answer.get("entry", []))
-
-
-def statuses(items: list[Json]) -> list[int]:
-    """The status codes; `response.status` starts with the three digits, a phrase may follow."""
-    return [int(item["response"]["status"][:3]) for item in items]
 
 
 async def test_every_entry_is_answered_in_its_place(fhir: Fhir):
@@ -103,7 +99,9 @@ async def test_search_in_a_batch(fhir: Fhir):
     made = await fhir.created(patient(identifier=identifier(value)))
     system = identifier(value)[0]["system"]
     plain, encoded = await batch(
-        fhir, entry("GET", f"Patient?identifier={system}|{value}"), entry("GET", f"Patient?identifier={system}%7C{value}")
+        fhir,
+        entry("GET", f"Patient?identifier={system}|{value}"),
+        entry("GET", f"Patient?identifier={system}%7C{value}"),
     )
     for item in (plain, encoded):
         assert item["resource"]["type"] == "searchset"
@@ -175,7 +173,11 @@ async def test_a_batch_does_not_link_its_entries(fhir: Fhir):
     await batch(
         fhir,
         entry("POST", "Patient", patient(identifier=identifier(value)), full_url),
-        entry("POST", "Patient", patient(identifier=identifier(value), link=[{"other": reference(full_url), "type": "seealso"}])),
+        entry(
+            "POST",
+            "Patient",
+            patient(identifier=identifier(value), link=[{"other": reference(full_url), "type": "seealso"}]),
+        ),
     )
     found = await fhir.read(f"Patient?identifier={value}")
     linked = [item["resource"]["link"][0]["other"] for item in found["entry"] if "link" in item["resource"]]
@@ -208,7 +210,10 @@ async def test_the_base_is_found_with_and_without_a_slash(fhir: Fhir, suffix: st
 
 
 NOT_FOR_THE_BASE: list[Any] = [
-    *({"resourceType": "Bundle", "type": kind} for kind in ("collection", "document", "history", "searchset", "batch-response")),
+    *(
+        {"resourceType": "Bundle", "type": kind}
+        for kind in ("collection", "document", "history", "searchset", "batch-response")
+    ),
     {"resourceType": "Bundle"},
     {"resourceType": "Bundle", "type": "banana"},
     patient(),

@@ -69,10 +69,20 @@ async def test_validate_is_listed(rest: Json):
     }
 
 
-VALUES = {"date": "2020", "number": "1", "quantity": "1", "reference": "Patient/1", "string": "a", "token": "a", "uri": "a:b"}
+VALUES = {
+    "date": "2020",
+    "number": "1",
+    "quantity": "1",
+    "reference": "Patient/1",
+    "string": "a",
+    "token": "a",
+    "uri": "a:b",
+}
 
 
-@pytest.mark.parametrize("kind", ["Patient", "Observation", "Encounter", "Task", "CarePlan", "ValueSet", "RiskAssessment"])
+@pytest.mark.parametrize(
+    "kind", ["Patient", "Observation", "Encounter", "Task", "CarePlan", "ValueSet", "RiskAssessment"]
+)
 async def test_every_parameter_that_is_listed_works(fhir: Fhir, rest: Json, kind: str):
     """capabilitystatement.html: searchParam; each is accepted by the server, under its type."""
     (resource,) = (item for item in rest["resource"] if item["type"] == kind)

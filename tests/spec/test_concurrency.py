@@ -11,14 +11,29 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.spec.api import Fhir, Json, entry, etag, identifier, observation, patient, problem, reference, success, unique, urn
+from tests.spec.api import (
+    Fhir,
+    Json,
+    entry,
+    etag,
+    identifier,
+    observation,
+    patient,
+    problem,
+    reference,
+    success,
+    unique,
+    urn,
+)
 from tests.support.servers import RunningServer, await_ready, launch
 
 CLIENTS = 64
 
 
 @pytest.fixture(scope="module")
-async def pair(server: RunningServer, fhir: Fhir, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Fhir]]:
+async def pair(
+    server: RunningServer, fhir: Fhir, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[list[Fhir]]:
     """The shared server and a second process on the same database, told the same base URL."""
     log = tmp_path_factory.mktemp("second") / "server.log"
     second = await_ready(launch(log, server.dsn))
@@ -54,7 +69,9 @@ async def test_the_same_condition_in_transactions_makes_one_resource(pair: list[
     def entries() -> list[Json]:
         full_url = urn()
         return [
-            entry("POST", "Patient", patient(identifier=identifier(value)), full_url, ifNoneExist=f"identifier={value}"),
+            entry(
+                "POST", "Patient", patient(identifier=identifier(value)), full_url, ifNoneExist=f"identifier={value}"
+            ),
             entry("POST", "Observation", observation(code, subject=reference(full_url)), urn()),
         ]
 

@@ -28,7 +28,9 @@ class TestCreate:
     async def test_no_match_creates(self, fhir: Fhir):
         """No matches: the server processes the create as usual."""
         value = unique()
-        response = await fhir.post("Patient", patient(identifier=identifier(value)), if_none_exist=f"identifier={value}")
+        response = await fhir.post(
+            "Patient", patient(identifier=identifier(value)), if_none_exist=f"identifier={value}"
+        )
         assert response.status_code == 201
         assert len(await fhir.found(f"Patient?identifier={value}")) == 1
 
@@ -45,14 +47,18 @@ class TestCreate:
     async def test_several_matches_are_412(self, fhir: Fhir):
         """Multiple matches: 412, the criteria were not selective enough."""
         value, made = await several(fhir, 2)
-        problem(await fhir.post("Patient", patient(identifier=identifier(value)), if_none_exist=f"identifier={value}"), 412)
+        problem(
+            await fhir.post("Patient", patient(identifier=identifier(value)), if_none_exist=f"identifier={value}"), 412
+        )
         assert sorted(await fhir.found(f"Patient?identifier={value}")) == sorted(one["id"] for one in made)
 
     async def test_a_deleted_resource_does_not_match(self, fhir: Fhir):
         """search.html: deleted resources are not found."""
         value, (made,) = await several(fhir, 1)
         await fhir.delete(f"Patient/{made['id']}")
-        response = await fhir.post("Patient", patient(identifier=identifier(value)), if_none_exist=f"identifier={value}")
+        response = await fhir.post(
+            "Patient", patient(identifier=identifier(value)), if_none_exist=f"identifier={value}"
+        )
         assert success(response, 201)["id"] != made["id"]
 
     async def test_criteria_may_be_encoded_and_several(self, fhir: Fhir):
@@ -203,7 +209,17 @@ async def delete(fhir: Fhir, criteria: str, prefer: str) -> httpx.Response:
 
 
 EVERY = pytest.mark.parametrize("interaction", [create, update, patch, delete], ids=lambda f: f.__name__)
-NO_CONDITION = ["", "_sort=family", "_count=1", "_format=json", "_total=none", "identifier=", "_summary=count", "&", "_pretty=true"]
+NO_CONDITION = [
+    "",
+    "_sort=family",
+    "_count=1",
+    "_format=json",
+    "_total=none",
+    "identifier=",
+    "_summary=count",
+    "&",
+    "_pretty=true",
+]
 
 
 @EVERY
@@ -218,7 +234,9 @@ async def test_criteria_that_select_nothing_are_400(fhir: Fhir, interaction: Int
 @EVERY
 @pytest.mark.parametrize("prefer", ["handling=strict", "handling=lenient"])
 @pytest.mark.parametrize("extra", ["banana=1", "identifier:banana=1", "birthdate=tomorrow", "_lastUpdated=x"])
-async def test_criteria_that_cannot_be_understood_are_400(fhir: Fhir, interaction: Interaction, prefer: str, extra: str):
+async def test_criteria_that_cannot_be_understood_are_400(
+    fhir: Fhir, interaction: Interaction, prefer: str, extra: str
+):
     """Conditional interactions are always strict: an ignored condition would touch the wrong resource."""
     value, made = await several(fhir, 1)
     problem(await interaction(fhir, f"identifier={value}&{extra}", prefer), 400)

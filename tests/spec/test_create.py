@@ -69,7 +69,18 @@ async def test_an_unknown_type_is_404(fhir: Fhir, type_name: str):
     problem(await fhir.post(type_name, {"resourceType": type_name}), 404)
 
 
-NOT_A_RESOURCE: list[Any] = [b"", [], [patient()], b'"Patient"', b"1", b"null", b"true", {}, {"active": True}, {"resourceType": 7}]
+NOT_A_RESOURCE: list[Any] = [
+    b"",
+    [],
+    [patient()],
+    b'"Patient"',
+    b"1",
+    b"null",
+    b"true",
+    {},
+    {"active": True},
+    {"resourceType": 7},
+]
 
 
 @pytest.mark.parametrize("body", NOT_A_RESOURCE, ids=str)

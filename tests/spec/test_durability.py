@@ -104,9 +104,7 @@ async def whole(fhir: Fhir, writer: Writer) -> None:
         assert len(await fhir.found(f"Observation?code={code}&_count=100")) in (0, 10)
 
 
-async def survives(
-    database: str, start_server: Callable[..., RunningServer], kills: int, **settings: Any
-) -> int:
+async def survives(database: str, start_server: Callable[..., RunningServer], kills: int, **settings: Any) -> int:
     """Kill so many servers under load, one after the other, and check after each what it had acknowledged."""
     total = 0
     server = start_server(database, **settings)
@@ -129,7 +127,10 @@ async def test_no_acknowledged_write_is_lost(database: str, start_server: Callab
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_no_acknowledged_write_is_lost_in_many_kills(
-    database: str, start_server: Callable[..., RunningServer], workers: int, record_property: Callable[[str, object], None]
+    database: str,
+    start_server: Callable[..., RunningServer],
+    workers: int,
+    record_property: Callable[[str, object], None],
 ):
     """Twenty kills each of one and of two worker processes."""
     record_property("acknowledged", await survives(database, start_server, 20, workers=workers))

@@ -66,7 +66,14 @@ async def test_what_cannot_be_sent_is_406(fhir: Fhir, path: str, accept: str):
     problem(await fhir.get(path, accept=accept), 406)
 
 
-FORMATS = ["json", "application/json", "text/json", "application/fhir+json", "application/fhir%2Bjson", "application/json;fhirVersion=4.0"]
+FORMATS = [
+    "json",
+    "application/json",
+    "text/json",
+    "application/fhir+json",
+    "application/fhir%2Bjson",
+    "application/json;fhirVersion=4.0",
+]
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -104,7 +111,9 @@ async def test_pretty_keeps_decimals(fhir: Fhir):
         assert b"1.00" in (await fhir.get(f"Basic/{made['id']}?{query}")).content
 
 
-@pytest.mark.parametrize("kind", [*JSON_TYPES[:3], "application/fhir+json; charset=UTF-8", "application/fhir+json;fhirVersion=4.0"])
+@pytest.mark.parametrize(
+    "kind", [*JSON_TYPES[:3], "application/fhir+json; charset=UTF-8", "application/fhir+json;fhirVersion=4.0"]
+)
 async def test_json_is_read_by_all_its_names(fhir: Fhir, kind: str):
     """#mime-type: charset and fhirVersion are parameters of the media type."""
     assert (await fhir.post("Patient", patient(), content_type=kind)).status_code == 201
@@ -196,7 +205,7 @@ async def test_a_request_id_is_echoed(fhir: Fhir, path: str, given: str):
 @pytest.mark.parametrize("given", ["", "0" * 65, "a b", "a;b", "ä", "<script>", "a,b"])
 async def test_a_request_id_that_could_do_harm_is_replaced(fhir: Fhir, path: str, given: str):
     """#custom: only plain words are echoed into a header."""
-    response = await fhir.send("GET", path, headers={"X-Request-Id": given.encode().decode("latin-1")})
+    response = await fhir.send("GET", path, headers={b"X-Request-Id": given.encode()})
     assert response.headers["x-request-id"] != given
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", response.headers["x-request-id"])
 
@@ -223,7 +232,9 @@ METHODS: list[tuple[str, str, set[str]]] = [
 
 
 @pytest.mark.parametrize(("method", "target", "allowed"), METHODS)
-async def test_an_unsupported_method_is_405_and_says_what_is_allowed(fhir: Fhir, method: str, target: str, allowed: set[str]):
+async def test_an_unsupported_method_is_405_and_says_what_is_allowed(
+    fhir: Fhir, method: str, target: str, allowed: set[str]
+):
     """RFC 9110 15.5.6: 405 comes with Allow."""
     response = await fhir.send(method, target)
     problem(response, 405)

@@ -62,7 +62,12 @@ async def test_every_entry_says_what_was_asked_and_answered(fhir: Fhir, lived: J
     own = f"Patient/{lived['id']}"
     assert {item["fullUrl"] for item in page["entry"]} == {f"{fhir.base}/{own}"}
     assert [item["request"]["url"] for item in page["entry"]] == [own, own, own, "Patient"]
-    assert [item.get("resource", {}).get("meta", {}).get("versionId") for item in page["entry"]] == ["4", None, "2", "1"]
+    assert [item.get("resource", {}).get("meta", {}).get("versionId") for item in page["entry"]] == [
+        "4",
+        None,
+        "2",
+        "1",
+    ]
     assert page["entry"][3]["resource"] == lived
     assert all(datetime.fromisoformat(item["response"]["lastModified"]) for item in page["entry"])
 
@@ -167,7 +172,9 @@ async def test_a_feed_of_the_whole_system_has_every_type(fhir: Fhir):
         assert await until_told(fhir, feed, f"{fhir.base}/{made['resourceType']}/{made['id']}", 1)
 
 
-@pytest.mark.parametrize("query", ["_since=yesterday", "_since=2020-13-01T00:00:00Z", "_count=x", "_count=-1", "_at=x", "_nonsense=1"])
+@pytest.mark.parametrize(
+    "query", ["_since=yesterday", "_since=2020-13-01T00:00:00Z", "_count=x", "_count=-1", "_at=x", "_nonsense=1"]
+)
 @pytest.mark.parametrize("level", ["Patient/{id}/_history", "Patient/_history", "_history"])
 async def test_what_cannot_be_understood_is_400(fhir: Fhir, lived: Json, level: str, query: str):
     """#history: a malformed parameter is an error, never ignored."""

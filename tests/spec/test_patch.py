@@ -63,7 +63,9 @@ async def test_of_a_deleted_resource_is_refused(fhir: Fhir, change: Any):
     problem(await fhir.patch(f"Patient/{made['id']}", change(True)), 404, 410)
 
 
-@pytest.mark.parametrize("kind", ["application/xml", "application/merge-patch+json", "text/plain", "application/xml-patch+xml"])
+@pytest.mark.parametrize(
+    "kind", ["application/xml", "application/merge-patch+json", "text/plain", "application/xml-patch+xml"]
+)
 async def test_another_content_type_is_415(fhir: Fhir, kind: str):
     """#patch: the media type says which patch it is."""
     made = await fhir.created(patient(active=True))

@@ -44,7 +44,10 @@ PARTS = [{"name": "system", "valueCode": "email"}, {"name": "value", "valueStrin
 
 APPLIES: dict[str, tuple[Json, dict[str, Any]]] = {
     "replace": (operation("replace", "Patient.active", valueBoolean=False), {"active": False}),
-    "replace an item": (operation("replace", "Patient.name[0].given[1]", valueString="X"), official(given=["A", "X", "C"])),
+    "replace an item": (
+        operation("replace", "Patient.name[0].given[1]", valueString="X"),
+        official(given=["A", "X", "C"]),
+    ),
     "replace where": (
         operation("replace", "Patient.name.where(use = 'official').family", valueString="Three"),
         official(family="Three"),
@@ -101,7 +104,9 @@ async def test_operations_are_applied_in_order_and_as_one(fhir: Fhir):
     then = operation("add", "Patient", name="telecom", valueContactPoint=ADDED)
     assert success(await fhir.patch(f"Patient/{made['id']}", parameters(first, then)), 200)["telecom"] == [ADDED]
     failing = operation("replace", "Patient.photo", valueString="x")
-    problem(await fhir.patch(f"Patient/{made['id']}", parameters(operation("delete", "Patient.active"), failing)), 400, 422)
+    problem(
+        await fhir.patch(f"Patient/{made['id']}", parameters(operation("delete", "Patient.active"), failing)), 400, 422
+    )
     assert (await fhir.read(f"Patient/{made['id']}"))["active"] is True
 
 

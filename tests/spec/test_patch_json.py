@@ -48,7 +48,10 @@ APPLIES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         [{"op": "remove", "path": "/active"}, {"op": "add", "path": "/active", "value": False}],
         {"active": False},
     ),
-    "the value keeps its extension": ([{"op": "replace", "path": "/birthDate", "value": "1971"}], {"birthDate": "1971"}),
+    "the value keeps its extension": (
+        [{"op": "replace", "path": "/birthDate", "value": "1971"}],
+        {"birthDate": "1971"},
+    ),
     "unknown members are ignored": (
         [{"op": "replace", "path": "/active", "value": False, "comment": "why"}],
         {"active": False},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from email.utils import format_datetime, parsedate_to_datetime
 from datetime import datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
 
@@ -28,7 +28,9 @@ async def test_last_modified_is_meta_last_updated_in_whole_seconds(fhir: Fhir):
     assert parsedate_to_datetime(response.headers["last-modified"]) == stored.replace(microsecond=0)
 
 
-@pytest.mark.parametrize("path", ["Patient/{id}", "Patient/{id}/_history/1", "Patient?_id={id}", "Patient/{id}/_history"])
+@pytest.mark.parametrize(
+    "path", ["Patient/{id}", "Patient/{id}/_history/1", "Patient?_id={id}", "Patient/{id}/_history"]
+)
 async def test_head_is_get_without_its_body(fhir: Fhir, path: str):
     """#read: HEAD answers with the status and headers of GET."""
     made = await fhir.created(patient())
@@ -60,7 +62,9 @@ async def test_a_deleted_resource_is_410_with_the_headers_of_its_deletion(fhir: 
     assert parsedate_to_datetime(response.headers["last-modified"])
 
 
-@pytest.mark.parametrize("type_name", ["patient", "PATIENT", "Patients", "Banana", "Resource", "DomainResource", "HumanName"])
+@pytest.mark.parametrize(
+    "type_name", ["patient", "PATIENT", "Patients", "Banana", "Resource", "DomainResource", "HumanName"]
+)
 async def test_an_unknown_type_is_404(fhir: Fhir, type_name: str):
     """#general: type names are case sensitive; 404 says the type is not supported."""
     problem(await fhir.get(f"{type_name}/1"), 404)

@@ -26,7 +26,9 @@ from tests.spec.api import (
 async def test_a_reference_to_nothing_is_409(fhir: Fhir):
     """#create: 409 where a literal reference leads to a resource that is not on this server."""
     code = unique()
-    issues = problem(await fhir.post("Observation", observation(code, subject=reference("Patient/does-not-exist"))), 409)
+    issues = problem(
+        await fhir.post("Observation", observation(code, subject=reference("Patient/does-not-exist"))), 409
+    )
     assert expressions(issues) & {"Observation.subject", "Observation.subject.reference"}
     assert await fhir.found(f"Observation?code={code}") == []
 
@@ -39,7 +41,11 @@ async def test_every_reference_counts(fhir: Fhir):
         patient(generalPractitioner=[nothing]),
         patient(extension=[{"url": "https://example.org/e", "valueReference": nothing}]),
         patient(contained=[role], generalPractitioner=[reference("#r")]),
-        patient(communication=[{"language": {"text": "x"}, "extension": [{"url": "https://example.org/e", "valueReference": nothing}]}]),
+        patient(
+            communication=[
+                {"language": {"text": "x"}, "extension": [{"url": "https://example.org/e", "valueReference": nothing}]}
+            ]
+        ),
     ):
         problem(await fhir.post("Patient", body), 409)
 
@@ -110,7 +116,13 @@ async def test_the_delete_of_a_referenced_resource_is_409(fhir: Fhir):
 async def test_references_that_no_parameter_covers_block_a_delete_too(fhir: Fhir):
     """#delete: an extension, or a contained resource, refers like any element."""
     made = await fhir.created(patient())
-    await fhir.created({"resourceType": "Basic", "code": {"text": "x"}, "extension": [{"url": "https://example.org/e", "valueReference": reference(made)}]})
+    await fhir.created(
+        {
+            "resourceType": "Basic",
+            "code": {"text": "x"},
+            "extension": [{"url": "https://example.org/e", "valueReference": reference(made)}],
+        }
+    )
     problem(await fhir.delete(f"Patient/{made['id']}"), 409)
 
 
@@ -131,7 +143,12 @@ async def test_a_reference_to_itself_blocks_nothing(fhir: Fhir):
 
 def provenance(target: Json) -> Json:
     agent = {"who": {"display": "someone"}}
-    return {"resourceType": "Provenance", "target": [reference(target)], "recorded": "2026-01-01T00:00:00Z", "agent": [agent]}
+    return {
+        "resourceType": "Provenance",
+        "target": [reference(target)],
+        "recorded": "2026-01-01T00:00:00Z",
+        "agent": [agent],
+    }
 
 
 def audit_event(target: Json) -> Json:
@@ -165,7 +182,10 @@ async def test_conditional_and_bundled_deletes_are_checked(fhir: Fhir):
     made = await fhir.created(patient(identifier=identifier(value)))
     await fhir.created(observation(subject=reference(made)))
     problem(await fhir.delete(f"Patient?identifier={value}"), 409)
-    issues = problem(await fhir.bundle("transaction", entry("POST", "Patient", patient()), entry("DELETE", f"Patient/{made['id']}")), 409)
+    issues = problem(
+        await fhir.bundle("transaction", entry("POST", "Patient", patient()), entry("DELETE", f"Patient/{made['id']}")),
+        409,
+    )
     assert any("entry[1]" in text for text in expressions(issues))
     batch = success(await fhir.bundle("batch", entry("DELETE", f"Patient/{made['id']}")), 200)
     assert batch["entry"][0]["response"]["status"].startswith("409")
@@ -186,7 +206,9 @@ async def test_a_transaction_may_delete_what_it_stops_referring_to(fhir: Fhir):
     made = await fhir.created(patient())
     referring = await fhir.created(observation(subject=reference(made)))
     now = observation() | {"id": referring["id"]}
-    await fhir.transaction(entry("PUT", f"Observation/{referring['id']}", now), entry("DELETE", f"Patient/{made['id']}"))
+    await fhir.transaction(
+        entry("PUT", f"Observation/{referring['id']}", now), entry("DELETE", f"Patient/{made['id']}")
+    )
     problem(await fhir.get(f"Patient/{made['id']}"), 410)
 
 

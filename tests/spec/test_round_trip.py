@@ -27,8 +27,19 @@ DATATYPES: dict[str, list[str]] = {
         '"2020-02-29T00:00:00+00:00"',
     ],
     "valueDecimal": [
-        "1.00", "1.0e2", "1E+2", "-0.0", "0.000000000000000000012", "1e-30", "1e30", "12345678901234567890.123456789",
-        "100", "0", "-0", "3.0", "0." + "1" * 39,
+        "1.00",
+        "1.0e2",
+        "1E+2",
+        "-0.0",
+        "0.000000000000000000012",
+        "1e-30",
+        "1e30",
+        "12345678901234567890.123456789",
+        "100",
+        "0",
+        "-0",
+        "3.0",
+        "0." + "1" * 39,
     ],
     "valueId": ['"A-z.0"'],
     "valueInstant": ['"2020-02-29T23:59:59.1Z"', '"2020-02-29T23:59:59-02:30"'],
@@ -52,7 +63,9 @@ DATATYPES: dict[str, list[str]] = {
     "valueCount": ['{"value":2,"system":"http://unitsofmeasure.org","code":"1"}'],
     "valueDistance": ['{"value":2.0,"system":"http://unitsofmeasure.org","code":"km"}'],
     "valueDuration": ['{"value":2.50,"system":"http://unitsofmeasure.org","code":"min"}'],
-    "valueHumanName": ['{"family":"x","given":["a","b"],"_given":[null,{"extension":[{"url":"u:v","valueCode":"q"}]}]}'],
+    "valueHumanName": [
+        '{"family":"x","given":["a","b"],"_given":[null,{"extension":[{"url":"u:v","valueCode":"q"}]}]}'
+    ],
     "valueIdentifier": ['{"system":"urn:ietf:rfc:3986","value":"urn:oid:1.2"}'],
     "valueMoney": ['{"value":10.10,"currency":"EUR"}'],
     "valuePeriod": ['{"start":"2020-01-01T00:00:00.0Z","end":"2020-01-01T00:00:00.00Z"}'],
@@ -65,7 +78,9 @@ DATATYPES: dict[str, list[str]] = {
         '{"type":[{"system":"urn:iso-astm:E1762-95:2013","code":"1.2.840.10065.1.12.1.1"}],'
         '"when":"2020-01-01T00:00:00Z","who":{"display":"x"},"data":"AAEC"}'
     ],
-    "valueTiming": ['{"event":["2020-01-01"],"repeat":{"frequency":1,"period":1.0,"periodUnit":"d","timeOfDay":["10:00:00"]}}'],
+    "valueTiming": [
+        '{"event":["2020-01-01"],"repeat":{"frequency":1,"period":1.0,"periodUnit":"d","timeOfDay":["10:00:00"]}}'
+    ],
     "valueContactDetail": ['{"name":"x","telecom":[{"value":"y"}]}'],
     "valueExpression": ['{"language":"text/fhirpath","expression":"a = \'b\'"}'],
     "valueTriggerDefinition": ['{"type":"named-event","name":"x"}'],
@@ -128,7 +143,9 @@ async def test_every_way_to_read_gives_the_same_bytes(fhir: Fhir):
     ).encode()
     made = await fhir.created(raw)
     path = f"Observation/{made['id']}"
-    transaction = b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"%s"}}]}' % path.encode()
+    transaction = (
+        b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"%s"}}]}' % path.encode()
+    )
     for content in (
         (await fhir.get(path)).content,
         (await fhir.get(f"{path}/_history/1")).content,

@@ -90,7 +90,9 @@ async def load(fhir: Fhir, resolver: Resolver, path: Path) -> int:
 
 def synthea(samples: Path) -> list[Path]:
     """Hospitals and practitioners first: the others refer to them."""
-    return sorted((samples / "synthea").glob("*.json.bz2"), key=lambda path: (path.name[:2] != "0-", path.stat().st_size))
+    return sorted(
+        (samples / "synthea").glob("*.json.bz2"), key=lambda path: (path.name[:2] != "0-", path.stat().st_size)
+    )
 
 
 async def all_read_back(samples: Path, dsn: str, start_server: Start, files: int) -> int:

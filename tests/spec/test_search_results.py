@@ -1,4 +1,4 @@
-"""The Bundle that a search answers, its pages and its totals: https://hl7.org/fhir/R4/search.html#return, #paging, #total"""
+"""What a search answers, its pages and totals: https://hl7.org/fhir/R4/search.html#return, #paging, #total"""
 
 from __future__ import annotations
 
@@ -50,7 +50,15 @@ async def test_nothing_found_is_an_empty_bundle(fhir: Fhir):
 
 async def test_order_is_that_of_creation(world: World):
     """The order without _sort is stable: creation order, whatever was updated since."""
-    await world.fhir.replaced(patient(id=world.id_of("p0"), multipleBirthInteger=1, active=True, gender="other", meta={"tag": [{"system": "urn:world", "code": world.tag}]}))
+    await world.fhir.replaced(
+        patient(
+            id=world.id_of("p0"),
+            multipleBirthInteger=1,
+            active=True,
+            gender="other",
+            meta={"tag": [{"system": "urn:world", "code": world.tag}]},
+        )
+    )
     assert await world.listed("Patient", "") == LABELS
 
 
@@ -144,7 +152,9 @@ async def test_a_resource_with_many_matching_values_is_found_once(fhir: Fhir):
     """#return: a resource occurs once, however many of its values match."""
     tag = unique()
     made = await fhir.created(
-        patient(name=[{"family": "Same", "given": ["Same", "Samesame"]}, {"family": "Same"}], meta={"tag": [{"code": tag}]})
+        patient(
+            name=[{"family": "Same", "given": ["Same", "Samesame"]}, {"family": "Same"}], meta={"tag": [{"code": tag}]}
+        )
     )
     assert await fhir.found(f"Patient?_tag={tag}&name=same") == [made["id"]]
     assert (await fhir.read(f"Patient?_tag={tag}&name=same&_total=accurate"))["total"] == 1
@@ -177,7 +187,9 @@ async def test_forms_are_decoded(fhir: Fhir, kind: str):
     """#get: percent-encoding and plus signs of a form."""
     family = f"A B {unique()} é&+%"
     made = await fhir.created(patient(name=[{"family": family}]))
-    form = b"family%3Aexact=" + family.encode().replace(b"%", b"%25").replace(b"&", b"%26").replace(b"+", b"%2B").replace(b" ", b"+")
+    form = b"family%3Aexact=" + family.encode().replace(b"%", b"%25").replace(b"&", b"%26").replace(
+        b"+", b"%2B"
+    ).replace(b" ", b"+")
     assert ids(success(await fhir.post("Patient/_search", form, content_type=kind), 200)) == [made["id"]]
 
 

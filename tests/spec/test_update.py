@@ -118,7 +118,9 @@ async def test_every_change_of_content_makes_a_version(fhir: Fhir, before: dict[
 
 async def test_a_decimal_of_other_precision_is_a_change(fhir: Fhir):
     """datatypes.html#decimal: 1.0 and 1.00 are not the same."""
-    raw = '{"resourceType":"Basic","code":{"text":"x"},"id":"%s","extension":[{"url":"https://e.org","valueDecimal":%s}]}'
+    raw = (
+        '{"resourceType":"Basic","code":{"text":"x"},"id":"%s","extension":[{"url":"https://e.org","valueDecimal":%s}]}'
+    )
     new = unique()
     for text, version in (("1.0", 1), ("1.00", 2), ("1.00", 2)):
         response = await fhir.put(f"Basic/{new}", (raw % (new, text)).encode())

@@ -32,7 +32,19 @@ async def test_the_version_of_the_deletion_is_410(fhir: Fhir, changed: str):
     problem(await fhir.get(f"{changed}/_history/3"), 410, code="deleted")
 
 
-STRANGE_VERSIONS = ["4", "0", "-1", "1.0", "01", "abc", "2147483648", "99999999999999999999", "1%00", "%20", "W%2F%221%22"]
+STRANGE_VERSIONS = [
+    "4",
+    "0",
+    "-1",
+    "1.0",
+    "01",
+    "abc",
+    "2147483648",
+    "99999999999999999999",
+    "1%00",
+    "%20",
+    "W%2F%221%22",
+]
 
 
 @pytest.mark.parametrize("version", STRANGE_VERSIONS)

@@ -1,8 +1,9 @@
 """FHIRPath (http://hl7.org/fhirpath/N1) with the additions of FHIR R4, compiled to Python functions.
 
 Whatever the definitions settle is settled when compiling: which JSON property holds an element, whether it repeats, and
-which branches of a union can never match. Compiled functions never raise; content that is not valid R4 has no answer.
-Not offered: now(), today(), timeOfDay(), aggregate(), dates in arithmetic, and functions that need a terminology server.
+which branches of a union can never match. An element that a type does not have is empty.
+Compiled functions never raise; content that is not valid R4 has no answer.
+Not offered: now(), today(), timeOfDay(), aggregate(), dates in arithmetic, and what needs a terminology server.
 """
 
 from __future__ import annotations

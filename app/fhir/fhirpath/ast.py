@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant. `type` is the FHIR type that behaves like it; `text` is the unescaped text, `unit` that of a quantity."""
+    """A constant: its FHIR type, its text without quotes and escapes, and the unit of a quantity."""
 
     type: str
     text: str

@@ -1,7 +1,7 @@
 """Pieces of Python source that the compiler puts together.
 
 A collection is written as the clauses of a comprehension and the expression of one item, so that `name.given` becomes
-`for a1 in r.get("name", ()) for a2 in a1.get("given", ())` and `a2`; a path of single steps needs no clause at all and
+`for a1 in r.get("name", ()) for a2 in a1.get("given", ())` and `a2`; a path of single steps needs no clause and
 stays one expression. Nothing from an expression enters the source but through `repr`.
 """
 
@@ -24,7 +24,7 @@ def _limit(*sources: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """A Boolean. `true` and `false` are Python conditions for it being true or false; `value` is True, False or None."""
+    """A Boolean. `true` and `false` are conditions for being true or false, `value` gives True, False or None."""
 
     true: str
     false: str
@@ -63,11 +63,12 @@ def opaque(value: str) -> Truth:
 class Items:
     """A collection.
 
-    `extra` is the expression of the `_name` companion of a primitive. `type` is what is known when compiling, `type_source`
-    the expression that gives the type of an item. When `optional`, an item is there only if its value (or extra) is
-    not None. `whole` is the same collection with the items that have no value but an extra, when this one leaves them
-    out for speed. `exists` is a quick test that the collection is not empty. `step` is the choice element that the items
-    were taken from, out of `container` under the clauses `before`: narrowing to a type starts from there again.
+    `extra` is the expression of the `_name` companion of a primitive. `type` is what is known when compiling,
+    `type_source` the expression that gives the type of an item. When `optional`, an item is there only if its value
+    (or extra) is not None. `whole` is the same collection with the items that have no value but an extra, when this
+    one leaves them out for speed. `exists` is a quick test that the collection is not empty. `step` is the choice
+    element that the items were taken from, out of `container` under the clauses `before`: narrowing to a type starts
+    from there again.
     """
 
     clauses: tuple[str, ...]

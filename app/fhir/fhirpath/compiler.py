@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from app.fhir.fhirpath import functions, nodes, values
-from app.fhir.fhirpath.ast import Binary, Call, Expression, Index, Literal, Member, Nothing, Unary, Variable
+from app.fhir.fhirpath import functions, nodes, scalars, values
+from app.fhir.fhirpath.ast import Binary, Call, Expression, Index, Literal, Member, Unary, Variable
 from app.fhir.fhirpath.builder import Builder, Scope
 from app.fhir.fhirpath.code import NOTHING, Code, Items, comprehension
 from app.fhir.fhirpath.errors import FhirPathError
-from app.fhir.fhirpath.library import FUNCTIONS
+from app.fhir.fhirpath.library import FUNCTIONS, Use
 from app.fhir.fhirpath.navigation import narrow, step, type_source
 from app.fhir.fhirpath.operators import OPERATORS
 from app.fhir.fhirpath.parser import parse
@@ -46,8 +46,9 @@ def _system_type(value: Any) -> str:
 
 
 _SYSTEM_TYPES: Mapping[type, str] = {str: "string", int: "integer", dict: "Quantity"}
+_MODULES = (values, nodes, scalars, functions)
 _RUNTIME: Mapping[str, Any] = {
-    **{name: value for module in (values, nodes, functions) for name, value in vars(module).items() if name[0] != "_"},
+    **{name: value for module in _MODULES for name, value in vars(module).items() if name[0] != "_"},
     "memo": _memo, "only": _only, "system_type": _system_type, "E": {}, "ODD": _ODD,
 }  # fmt: skip
 
@@ -111,7 +112,7 @@ class Compiler(Builder):
         if not least <= len(node.arguments) <= most:
             raise FhirPathError(f"{node.name}() has the wrong number of arguments.")
         base = scope.this if node.base is None else self.visit(node.base, scope)
-        return handler(self, base, node, scope)
+        return handler(Use(self, node, base, scope))
 
     def _literal(self, node: Literal) -> Items:
         if node.type == "boolean":

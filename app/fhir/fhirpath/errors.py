@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class FhirPathError(ValueError):
-    """The expression is not FHIRPath, or uses what this implementation does not offer. Never raised by compiled functions."""
+    """The expression is not FHIRPath, or uses what is not offered here. Compiled functions never raise it."""

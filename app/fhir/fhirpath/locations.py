@@ -13,14 +13,14 @@ from app.fhir.fhirpath.nodes import runtime_type
 from app.fhir.fhirpath.operators import type_specifier
 from app.fhir.fhirpath.types import PRIMITIVES, is_a, is_type, steps
 
-# Functions that let a short criterion take very long, and variables that would lead out of the element in question.
+# Functions that let a short criterion take very long; and the variables that do not lead out of the element.
 _COSTLY = frozenset(("descendants", "children", "repeat", "matches", "replaceMatches"))
 _CONSTANTS = frozenset(("$this", "%ucum", "%loinc", "%sct"))
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """An element: the property `key` of `container`, at `index` when it repeats. The resource itself has no container."""
+    """An element: property `key` of `container`, at `index` when it repeats. The resource itself has no container."""
 
     type: str
     value: Any
@@ -109,13 +109,13 @@ def _call(name: str, found: list[Location], arguments: tuple[Expression, ...]) -
             return found if len(found) == 1 else []
         case "extension", (Literal("string", url),):
             return [at for at in _children(found, "extension") if (at.content() or {}).get("url") == url]
-        case ("ofType" | "as"), (wanted,):
+        case (("ofType" | "as"), (wanted,)):
             return _of_type(found, wanted)
         case "where", (condition,):
             _refuse_costly(condition)
             return [at for at in found if criterion(condition, at.type)(at.value, at.value, at.value) is True]
         case _:
-            raise FhirPathError("The path of a patch uses a function, or a number of arguments, that is not offered there.")
+            raise FhirPathError("The path of a patch uses a function that is not offered there.")
 
 
 def _of_type(found: list[Location], wanted: Expression) -> list[Location]:

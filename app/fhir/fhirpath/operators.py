@@ -63,7 +63,12 @@ def _equal(builder: Builder, node: Binary, scope: Scope) -> Truth:
     if isinstance(left, Truth) and isinstance(right, Truth) and left.is_total and right.is_total:
         return total(f"({left.value} == {right.value})")
     for one, other, literal in ((left, right, node.right), (right, left, node.left)):
-        if isinstance(literal, Literal) and literal.type == "string" and isinstance(one, Items) and builder.is_text(one):
+        if (
+            isinstance(literal, Literal)
+            and literal.type == "string"
+            and isinstance(one, Items)
+            and builder.is_text(one)
+        ):
             return builder.equals_text(one, builder.one(other))
         if isinstance(literal, Literal) and literal.type == "boolean":
             return _equals_boolean(builder, one, literal.text == "true")
@@ -128,7 +133,9 @@ def _member(builder: Builder, item: Expression, collection: Expression, scope: S
 
 
 def _union(builder: Builder, node: Binary, scope: Scope) -> Code:
-    return union(builder, builder.items(builder.visit(node.left, scope)), builder.items(builder.visit(node.right, scope)))
+    return union(
+        builder, builder.items(builder.visit(node.left, scope)), builder.items(builder.visit(node.right, scope))
+    )
 
 
 def union(builder: Builder, left: Items, right: Items) -> Items:
@@ -159,7 +166,7 @@ def _is(builder: Builder, node: Binary, scope: Scope) -> Code:
 
 
 def is_type(builder: Builder, left: Expression, wanted: str, scope: Scope) -> Truth:
-    """`left is wanted`. References are not followed for `resolve() is wanted`: what they say of their target decides."""
+    """`left is wanted`. For `resolve() is wanted` no reference is followed: what it says of its target decides."""
     if isinstance(left, Call) and left.name == "resolve" and is_resource(wanted):
         base = scope.this if left.base is None else builder.items(builder.visit(left.base, scope))
         if base.is_plain:
@@ -174,7 +181,7 @@ def _arithmetic(builder: Builder, node: Binary, scope: Scope) -> Code:
     if known <= NUMBERS:
         exact = node.operator == "/" or "decimal" in known
         return Items((), source, *(("decimal", "'decimal'") if exact else ("integer", "'integer'")), optional=True)
-    return Items((), source, "", "system_type({})".format(source), optional=True)
+    return Items((), source, "", f"system_type({source})", optional=True)
 
 
 def _concatenate(builder: Builder, node: Binary, scope: Scope) -> Code:
@@ -186,4 +193,6 @@ OPERATORS: Mapping[str, Handler] = {
     "and": _and, "or": _or, "xor": _xor, "implies": _implies,
     "=": _equal, "!=": _unequal, "~": _equivalent, "!~": _not_equivalent,
     "in": _in, "contains": _contains, "|": _union, "is": _is, "as": _as, "&": _concatenate,
-} | dict.fromkeys(("<", "<=", ">", ">="), _compare) | dict.fromkeys(("+", "-", "*", "/", "div", "mod"), _arithmetic)  # fmt: skip
+    **dict.fromkeys(("<", "<=", ">", ">="), _compare),
+    **dict.fromkeys(("+", "-", "*", "/", "div", "mod"), _arithmetic),
+}  # fmt: skip

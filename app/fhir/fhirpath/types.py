@@ -13,7 +13,9 @@ from app.fhir import definitions
 from app.fhir.definitions import Element
 from app.fhir.fhirpath.errors import FhirPathError
 
-STRINGS = frozenset(("string", "code", "id", "markdown", "uri", "url", "canonical", "oid", "uuid", "base64Binary", "xhtml"))
+STRINGS = frozenset(
+    ("string", "code", "id", "markdown", "uri", "url", "canonical", "oid", "uuid", "base64Binary", "xhtml")
+)
 INTEGERS = frozenset(("integer", "positiveInt", "unsignedInt"))
 NUMBERS = INTEGERS | {"decimal"}
 MOMENTS = frozenset(("date", "dateTime", "instant"))
@@ -124,7 +126,7 @@ def type_named(specifier: str) -> str:
 
 @cache
 def context_step(context: str) -> Step:
-    """The types that a value at `context` may have, when `context` is a type, a path, or a choice such as `A.value[x]`."""
+    """The types that a value at `context` may have: a type, a path, or a choice such as `Extension.value[x]`."""
     name, _, last = context.rpartition(".")
     if not name:
         return Step(last, {last: type_named(last)}, False, False)

@@ -6,12 +6,13 @@ https://hl7.org/fhir/R4/search.html#ptypes. A function gives the columns of its 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from app.fhir.definitions import required_codes
-from app.fhir.search import dates
+from app.fhir.search import dates, numbers
 from app.fhir.search.text import normalise, token_key, uri_key
 
 Token = tuple[str | None, str]
@@ -193,21 +194,28 @@ def _money(value: Mapping[str, Any]) -> list[Amount]:
     return [] if number is None else [(number, number, _CURRENCIES, value.get("currency"), None)]
 
 
+def _samples(value: Mapping[str, Any], codes: list[str]) -> list[Decimal]:
+    """The samples in order of size. R4 does not check the text of `data`: what is no number there is passed over."""
+    base, factor = Decimal(value.get("origin", _UNSEEN).get("value", 0)), Decimal(value.get("factor", 1))
+    found = []
+    for code in codes:
+        with suppress(ValueError):
+            found.append(numbers.EXACT.fma(factor, numbers.parse(code), base))
+    return sorted(found)
+
+
 def _sampled_data(value: Mapping[str, Any]) -> list[Amount]:
     """The bounds of the samples: R4 searches by them (https://hl7.org/fhir/R4/observation.html#search).
 
     `L` and `U` say that a sample lies beyond a limit; without samples the limits count, and else the origin.
     """
-    origin = value.get("origin", _UNSEEN)
-    base, factor = Decimal(origin.get("value", 0)), Decimal(value.get("factor", 1))
+    origin, codes = value.get("origin", _UNSEEN), (value.get("data") or "").split()
     lower, upper = _decimal(value.get("lowerLimit")), _decimal(value.get("upperLimit"))
-    samples = (value.get("data") or "").split()
-    numbers = sorted(base + factor * Decimal(s) for s in samples if s not in ("E", "U", "L"))
-    if numbers:
-        lo, hi = lower if "L" in samples else numbers[0], upper if "U" in samples else numbers[-1]
-    else:
-        lo, hi = (base, base) if lower is None and upper is None else (lower, upper)
-    return [(lo, hi, *_unit(origin))]
+    if samples := _samples(value, codes):
+        lower, upper = lower if "L" in codes else samples[0], upper if "U" in codes else samples[-1]
+    elif lower is None and upper is None:
+        lower = upper = _decimal(origin.get("value"))
+    return [] if lower is None and upper is None else [(lower, upper, *_unit(origin))]
 
 
 NUMBERS: Mapping[str, Rows] = {

@@ -16,9 +16,10 @@ SECOND = 1_000_000
 _MINUTE = 60 * SECOND
 _DAY = 86_400 * SECOND
 _EPOCH = date(1970, 1, 1).toordinal()
+_LONGEST_REMEMBERED = 40  # a fraction may have any number of digits
 
 _SHAPE = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,40}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
 )
 
 
@@ -52,8 +53,7 @@ def _time(hour: int, minute: int, second: int) -> int:
 
 
 @lru_cache(maxsize=8192)
-def interval(text: str) -> tuple[int, int]:
-    """The half-open interval in µs since 1970 UTC. Raises ValueError when there is no such date."""
+def _interval(text: str) -> tuple[int, int]:
     shape = _SHAPE.fullmatch(text)
     if shape is None:
         raise ValueError
@@ -72,6 +72,11 @@ def interval(text: str) -> tuple[int, int]:
         return start, start + SECOND
     finer, precision = _fraction(fraction)
     return start + finer, start + finer + precision
+
+
+def interval(text: str) -> tuple[int, int]:
+    """The half-open interval in µs since 1970 UTC. Raises ValueError when there is no such date."""
+    return _interval(text) if len(text) <= _LONGEST_REMEMBERED else _interval.__wrapped__(text)
 
 
 def widened(lo: int, hi: int, now: int) -> tuple[int, int]:

@@ -8,7 +8,9 @@ from decimal import Context, Decimal
 _SHAPE = re.compile(r"[+-]?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?", re.ASCII)
 _MOST_DIGITS = 40
 _LARGEST_EXPONENT = 30
-_EXACT = Context(prec=2 * (_MOST_DIGITS + _LARGEST_EXPONENT))
+EXACT = Context(prec=2 * (_MOST_DIGITS + _LARGEST_EXPONENT))
+"""Wide enough for sums and products of such numbers."""
+
 _TENTH = Decimal("0.1")
 
 
@@ -32,11 +34,11 @@ def implied(text: str, value: Decimal) -> tuple[Decimal, Decimal]:
     if "e" in text.lower() and len(value.as_tuple().digits) == 1:
         least -= 1
     half = Decimal((0, (5,), least - 1))
-    return _EXACT.subtract(value, half), _EXACT.add(value, half)
+    return EXACT.subtract(value, half), EXACT.add(value, half)
 
 
 def approximate(text: str, value: Decimal) -> tuple[Decimal, Decimal]:
     """The range for `ap`: the implied one, larger by a tenth of the value at either end."""
-    margin = _EXACT.multiply(abs(value), _TENTH)
+    margin = EXACT.multiply(abs(value), _TENTH)
     lo, hi = implied(text, value)
-    return _EXACT.subtract(lo, margin), _EXACT.add(hi, margin)
+    return EXACT.subtract(lo, margin), EXACT.add(hi, margin)

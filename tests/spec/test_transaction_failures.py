@@ -1,0 +1,157 @@
+"""A transaction is done whole or not at all: https://hl7.org/fhir/R4/http.html#transaction"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.spec.api import (
+    Fhir,
+    Json,
+    entry,
+    etag,
+    expressions,
+    identifier,
+    patient,
+    problem,
+    reference,
+    unique,
+    urn,
+)
+
+INVALID = patient(gender="banana")
+FAILURES: dict[str, tuple[Json, set[int]]] = {
+    "not R4": (entry("POST", "Patient", INVALID), {400}),
+    "type and URL differ": (entry("POST", "Practitioner", patient()), {400}),
+    "ids differ": (entry("PUT", "Patient/one", patient(id="two")), {400}),
+    "no resource": (entry("POST", "Patient"), {400}),
+    "no such type": (entry("GET", "Banana/1"), {400, 404}),
+    "no such resource": (entry("GET", "Patient/does-not-exist"), {404}),
+    "reference to nothing": (
+        entry("POST", "Patient", patient(generalPractitioner=[reference("Practitioner/does-not-exist")])),
+        {409},
+    ),
+    "urn to nothing": (entry("POST", "Patient", patient(generalPractitioner=[reference(urn())])), {400, 404, 409, 422}),
+    "stale": (entry("PUT", "Patient/does-not-exist", patient(id="does-not-exist"), ifMatch=etag(3)), {404, 412}),
+    "bad criteria": (entry("POST", "Patient", patient(), ifNoneExist="banana=1"), {400}),
+    "no criteria": (entry("DELETE", "Patient"), {400}),
+    "bad search": (entry("GET", "Patient?birthdate=tomorrow"), {400}),
+    "method unknown": (entry("FETCH", "Patient/1"), {400}),
+    "no URL": ({"request": {"method": "GET"}}, {400}),
+    "no request": ({"resource": patient()}, {400}),
+    "URL of another server": (entry("GET", "https://elsewhere.example.org/fhir/Patient/1"), {400, 404}),
+    "climbing URL": (entry("GET", "../Patient/1"), {400, 404}),
+    "unknown element": ({**entry("GET", "Patient?_id=x"), "banana": 1}, {400}),
+    "patch of nothing": (entry("PATCH", "Patient/does-not-exist", {"resourceType": "Parameters"}), {400, 404, 422}),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_one_failure_fails_all(fhir: Fhir, name: str):
+    """#transaction: nothing is stored, and one OperationOutcome names the entry that failed."""
+    value, chosen, old = unique(), unique(), await fhir.created(patient(active=True))
+    failing, expected = FAILURES[name]
+    response = await fhir.bundle(
+        "transaction",
+        entry("POST", "Patient", patient(identifier=identifier(value)), urn()),
+        entry("PUT", f"Patient/{chosen}", patient(id=chosen)),
+        entry("DELETE", f"Patient/{old['id']}"),
+        failing,
+    )
+    issues = problem(response, *expected)
+    assert any("entry[3]" in text for text in expressions(issues)), issues
+    assert await fhir.found(f"Patient?identifier={value}") == []
+    problem(await fhir.get(f"Patient/{chosen}"), 404)
+    assert await fhir.read(f"Patient/{old['id']}") == old
+
+
+async def test_every_problem_of_every_entry_is_told(fhir: Fhir):
+    """operationoutcome.html: the expression leads to the element inside the bundle."""
+    response = await fhir.bundle(
+        "transaction",
+        entry("POST", "Patient", patient(gender="banana", birthDate="2020-02-30")),
+        entry("POST", "Patient", patient()),
+        entry("POST", "Patient", patient(active="true")),
+    )
+    found = expressions(problem(response, 400))
+    wanted = ["entry[0].resource.gender", "entry[0].resource.birthDate", "entry[2].resource.active"]
+    assert {f"Bundle.{path}" for path in wanted} <= found
+
+
+SAME = unique()
+TWICE: dict[str, list[Json]] = {
+    "put and put": [
+        entry("PUT", f"Patient/{SAME}", patient(id=SAME)),
+        entry("PUT", f"Patient/{SAME}", patient(id=SAME, active=True)),
+    ],
+    "put and delete": [entry("PUT", f"Patient/{SAME}", patient(id=SAME)), entry("DELETE", f"Patient/{SAME}")],
+    "delete and patch": [
+        entry("DELETE", f"Patient/{SAME}"),
+        entry("PATCH", f"Patient/{SAME}", {"resourceType": "Parameters"}),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+async def test_the_same_resource_twice_is_400(fhir: Fhir, name: str):
+    """#trules: if any resource identities overlap in DELETE, POST, PUT and PATCH, the transaction fails."""
+    problem(await fhir.bundle("transaction", *TWICE[name]), 400)
+    problem(await fhir.get(f"Patient/{SAME}"), 404)
+
+
+async def test_the_same_resource_twice_by_criteria_fails(fhir: Fhir):
+    """#trules: conditional identities count too."""
+    value = unique()
+    old = await fhir.created(patient(identifier=identifier(value), active=True))
+    body = patient(identifier=identifier(value))
+    response = await fhir.bundle(
+        "transaction",
+        entry("PUT", f"Patient?identifier={value}", body | {"gender": "other"}),
+        entry("PUT", f"Patient/{old['id']}", body | {"id": old["id"], "gender": "female"}),
+    )
+    problem(response, 400, 409, 412)
+    assert await fhir.read(f"Patient/{old['id']}") == old
+
+
+async def test_the_same_condition_twice_never_makes_two(fhir: Fhir):
+    """#trules: two creates under one condition either fail or are one resource."""
+    value = unique()
+    twin = entry("POST", "Patient", patient(identifier=identifier(value)), ifNoneExist=f"identifier={value}")
+    response = await fhir.bundle("transaction", {**twin, "fullUrl": urn()}, {**twin, "fullUrl": urn()})
+    assert response.status_code in (200, 400, 409, 412)
+    assert len(await fhir.found(f"Patient?identifier={value}")) == (1 if response.status_code == 200 else 0)
+
+
+async def test_the_same_full_url_twice_is_400(fhir: Fhir):
+    """bundle.html bdl-7: a full URL is unique in a bundle."""
+    full_url, value = urn(), unique()
+    body = patient(identifier=identifier(value))
+    problem(
+        await fhir.bundle(
+            "transaction", entry("POST", "Patient", body, full_url), entry("POST", "Patient", body, full_url)
+        ),
+        400,
+    )
+    assert await fhir.found(f"Patient?identifier={value}") == []
+
+
+async def test_a_stale_version_fails_all_with_412(fhir: Fhir):
+    """#trules: ifMatch of an entry is checked like the header."""
+    value, old = unique(), await fhir.created(patient(active=True))
+    response = await fhir.bundle(
+        "transaction",
+        entry("POST", "Patient", patient(identifier=identifier(value))),
+        entry("PUT", f"Patient/{old['id']}", patient(id=old["id"]), ifMatch=etag(7)),
+    )
+    issues = problem(response, 412)
+    assert any("entry[1]" in text for text in expressions(issues))
+    assert await fhir.found(f"Patient?identifier={value}") == []
+    assert await fhir.read(f"Patient/{old['id']}") == old
+
+
+async def test_several_matches_of_a_condition_fail_all_with_412(fhir: Fhir):
+    """#trules: ifNoneExist that finds several."""
+    value = unique()
+    for _ in range(2):
+        await fhir.created(patient(identifier=identifier(value)))
+    response = await fhir.bundle("transaction", entry("POST", "Patient", patient(), ifNoneExist=f"identifier={value}"))
+    assert any("entry[0]" in text for text in expressions(problem(response, 412)))
