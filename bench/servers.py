@@ -9,14 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 
 from app.store.embedded import EmbeddedPostgres
 from app.store.migrate import migrate
@@ -81,7 +80,8 @@ def careloop(dsn: str, workers: int = 1) -> Iterator[str]:
     arguments = ["-m", "app.cli", "serve", "--port", str(port), "--workers", str(workers), "--database-url", dsn]
     with process(arguments, settings):
         base = f"http://127.0.0.1:{port}/fhir"
-        wait_for(f"{base}/metadata")
+        wait_for(port)
+        httpx.get(f"{base}/metadata", timeout=60)
         yield base
 
 
@@ -91,9 +91,8 @@ def limit(name: str, dsn: str) -> Iterator[str]:
     port = free_port()
     options = ["--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
     with process(["-m", "uvicorn", f"bench.limits.{name}:app", *options, "--log-level", "error"], {"BENCH_DSN": dsn}):
-        base = f"http://127.0.0.1:{port}"
-        wait_for(f"{base}/none/none")
-        yield base
+        wait_for(port)
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -102,16 +101,19 @@ def process(arguments: list[str], settings: dict[str, str], **pipes: Any) -> Ite
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CARELOOP_")}
     command = [sys.executable, *arguments]
     pipes = pipes or {"stdout": subprocess.DEVNULL}
-    running = subprocess.Popen(command, cwd=ROOT, env=kept | settings, text=True, **pipes)
-    try:
-        yield running
-    finally:
-        running.terminate()
+    with subprocess.Popen(command, cwd=ROOT, env=kept | settings, text=True, **pipes) as running:
         try:
-            running.wait(30)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
+            yield running
+        finally:
+            _end(running)
+
+
+def _end(running: subprocess.Popen[str]) -> None:
+    running.terminate()
+    try:
+        running.wait(30)
+    except subprocess.TimeoutExpired:
+        running.kill()
 
 
 def free_port() -> int:
@@ -120,14 +122,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(url: str, seconds: float = 60) -> None:
-    """Until something answers there; what it answers does not matter."""
+def wait_for(port: int, seconds: float = 60) -> None:
+    """Until something listens there."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except urllib.error.HTTPError:
-            return
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
         except OSError:
             if time.monotonic() > deadline:
                 raise

@@ -1,4 +1,4 @@
-"""The one table of what this server offers. HTTP, bundle entries, the CapabilityStatement and the documentation read it."""
+"""The one table of what this server offers: HTTP, bundle entries, CapabilityStatement and documentation read it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.fhir.types import Interaction
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`template` is relative to the base URL. `level` is `system`, `type` or `instance`. HEAD is offered wherever GET is."""
+    """`template` is relative to the base URL; `level` is `system`, `type` or `instance`. Where GET is, HEAD is too."""
 
     method: str
     template: str

@@ -60,7 +60,7 @@ class FhirRequest:
 
 @dataclass(frozen=True, slots=True)
 class FhirResult:
-    """What an interaction answers. `body` is JSON; `location` is relative to the base URL; `outcome` says how a write went."""
+    """What an interaction answers: `body` is JSON, `location` relative to the base URL, `outcome` how a write went."""
 
     status: int
     body: bytes | None = None

@@ -122,7 +122,7 @@ class _Transaction:
             raise type(problems[0])(issues=issues, headers=problems[0].headers)
 
     def _unresolved(self) -> list[Problem]:
-        full_urls = {entry.full_url for entry in self._entries}
+        full_urls = {entry.full_url for entry in self._entries if entry.full_url}
         issues = [
             issue
             for write in self._writes.values()
@@ -137,7 +137,7 @@ class _Transaction:
         indices = list(self._writes)
         saved = await save(context, connection, list(self._writes.values()))
         for index, one in zip(indices, saved, strict=True):
-            self._results[index] = result(context, self._writes[index], one)
+            self._results[index] = result(self._writes[index], one)
         for index, original in self._repeated.items():
             self._results[index] = replace(self._results[original], status=200)
 

@@ -40,7 +40,7 @@ async def perform(context: Context, write: Write) -> FhirResult:
     if write.depends:
         return await _perform_dependent(context, write)
     change = change_of(context, write)
-    return result(context, write, await context.server.writer.save(change))
+    return result(write, await context.server.writer.save(change))
 
 
 async def _perform_dependent(context: Context, write: Write) -> FhirResult:
@@ -49,7 +49,7 @@ async def _perform_dependent(context: Context, write: Write) -> FhirResult:
             await criteria.lock(connection, [write.criteria])
         await decide(context, connection, write)
         saved = (await save(context, connection, [write]))[0]
-    return result(context, write, saved)
+    return result(write, saved)
 
 
 async def save(context: Context, connection: Connection, writes: Sequence[Write]) -> list[Saved | None]:
@@ -90,7 +90,7 @@ def _links(references: Sequence[Json], base_url: str, *, weak: bool) -> dict[Lin
 # Results
 
 
-def result(context: Context, write: Write, saved: Saved | None) -> FhirResult:
+def result(write: Write, saved: Saved | None) -> FhirResult:
     """The answer to a write, by what the caller prefers to get."""
     preferences = prefer(write.request.headers.get("prefer"))
     if saved is None:

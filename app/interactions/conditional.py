@@ -27,7 +27,7 @@ async def decide(context: Context, connection: Connection, write: Write) -> None
         await _lock(context, connection, write)
 
 
-async def _created(context: Context, connection: Connection, write: Write) -> None:
+async def _created(_context: Context, _connection: Connection, write: Write) -> None:
     write.settled = write.match is not None
 
 
@@ -50,13 +50,13 @@ async def _updated(context: Context, connection: Connection, write: Write) -> No
     write.id, write.expect = given, ABSENT
 
 
-async def _patched(context: Context, connection: Connection, write: Write) -> None:
+async def _patched(_context: Context, _connection: Connection, write: Write) -> None:
     if write.match is None:
         raise NotFound("The criteria match no resource.")
     write.id = write.match.id
 
 
-async def _deleted(context: Context, connection: Connection, write: Write) -> None:
+async def _deleted(_context: Context, _connection: Connection, write: Write) -> None:
     if write.match is None:
         write.settled = True
     else:

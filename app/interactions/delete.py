@@ -9,7 +9,7 @@ from app.interactions.read import refuse_parameters
 from app.interactions.writes import Write, expected
 
 
-def prepare(context: Context, request: FhirRequest) -> Write:
+def prepare(_context: Context, request: FhirRequest) -> Write:
     refuse_parameters(request)
     expect, versions = expected(request)
     return Write(request, request.type, request.id, "DELETE", expect, versions, deletes=True)

@@ -19,7 +19,7 @@ from app.store.resources import Stored
 _KINDS: dict[str, Callable[[Json, Any], Json]] = {"json-patch": patch_json.apply, "fhirpath": patch_fhirpath.apply}
 
 
-def prepare(context: Context, request: FhirRequest) -> Write:
+def prepare(_context: Context, request: FhirRequest) -> Write:
     refuse_parameters(request)
     expect, versions = expected(request)
     return Write(request, request.type, request.id, "PATCH", expect, versions)

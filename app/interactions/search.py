@@ -83,5 +83,7 @@ def link(url: str, pairs: Sequence[tuple[str, str]]) -> str:
 def _ignored(query: Query) -> Json | None:
     if not query.ignored:
         return None
-    issues = (Issue("not-supported", f"The parameter {name!r} was ignored.", severity="warning") for name in query.ignored)
+    issues = (
+        Issue("not-supported", f"The parameter {name!r} was ignored.", severity="warning") for name in query.ignored
+    )
     return outcomes.outcome(issues)

@@ -12,11 +12,13 @@ from app.interactions.writes import Write, expected, resource_of
 from app.store.save_function import ABSENT
 
 
-def prepare(context: Context, request: FhirRequest) -> Write:
+def prepare(_context: Context, request: FhirRequest) -> Write:
     refuse_parameters(request)
     resource = resource_of(request, request.type)
     if resource.get("id") != request.id:
-        raise Malformed(issues=[Issue("invalid", "The id in the body must be the id in the URL.", f"{request.type}.id")])
+        raise Malformed(
+            issues=[Issue("invalid", "The id in the body must be the id in the URL.", f"{request.type}.id")]
+        )
     return _write(request, resource, request.id)
 
 
@@ -44,5 +46,7 @@ def _refuse_subsetted(resource: Json) -> None:
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, dict) and tag.get("code") == "SUBSETTED":
             raise Malformed(
-                issues=[Issue("invalid", "A resource tagged SUBSETTED is not complete and cannot be stored.", "meta.tag")]
+                issues=[
+                    Issue("invalid", "A resource tagged SUBSETTED is not complete and cannot be stored.", "meta.tag")
+                ]
             )

@@ -16,12 +16,12 @@ from app.security.principal import ADMINISTRATOR
 
 @dataclass(frozen=True, slots=True)
 class Fhir:
-    """`prefix` is the path of the base; `limit` the largest body in bytes; `timeout` the seconds a body may take."""
+    """`prefix` is the path of the base; `limit` the largest body in bytes; `seconds` the time a body may take."""
 
     server: Server
     prefix: str
     limit: int
-    timeout: float
+    seconds: float
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         began = time.perf_counter()
@@ -29,7 +29,7 @@ class Fhir:
         request_id = wire.request_id(headers)
         request: FhirRequest | None = None
         try:
-            request = await wire.parse(scope, receive, headers, self.prefix, limit=self.limit, timeout=self.timeout)
+            request = await wire.parse(scope, receive, headers, self.prefix, limit=self.limit, seconds=self.seconds)
             result = await execute(Context(self.server, ADMINISTRATOR), request)
             body = wire.body_of(result, request.query)
         except Exception as error:

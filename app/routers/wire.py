@@ -53,9 +53,7 @@ def read_query(raw: bytes) -> list[tuple[str, str]]:
     if not raw:
         return []
     try:
-        return parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
-        )
+        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
     except ValueError:
         raise Malformed("The query string is not UTF-8 in percent encoding, or has too many parameters.") from None
 
@@ -73,14 +71,14 @@ def find_route(scope: Scope, prefix: str) -> tuple[Route, str, str, str]:
     return match(scope["method"], "/".join(segments))
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], *, limit: int, timeout: float) -> bytes:
+async def read_body(receive: Receive, headers: Mapping[str, str], *, limit: int, seconds: float) -> bytes:
     """The whole body. Raises TooLarge, TookTooLong, or UnsupportedMediaType when it is encoded."""
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("A body must come without Content-Encoding.")
     if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > limit:
         raise TooLarge(f"The body is larger than {limit} bytes.", headers={"Connection": "close"})
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             return await _read_all(receive, limit)
     except TimeoutError:
         raise TookTooLong(headers={"Connection": "close"}) from None
@@ -103,7 +101,7 @@ async def _read_all(receive: Receive, limit: int) -> bytes:
 
 
 async def parse(
-    scope: Scope, receive: Receive, headers: dict[str, str], prefix: str, *, limit: int, timeout: float
+    scope: Scope, receive: Receive, headers: dict[str, str], prefix: str, *, limit: int, seconds: float
 ) -> FhirRequest:
     """The request as a value. Raises Problem."""
     route, type_name, id_, version = find_route(scope, prefix)
@@ -111,7 +109,7 @@ async def parse(
     json_wanted(headers.get("accept"), _last(query, "_format"))
     raw, patch = b"", ""
     if scope["method"] in ("POST", "PUT", "PATCH"):
-        raw = await read_body(receive, headers, limit=limit, timeout=timeout)
+        raw = await read_body(receive, headers, limit=limit, seconds=seconds)
         if route.interaction is Interaction.SEARCH_TYPE:
             query, raw = query + _form(headers, raw), b""
         elif route.interaction in _PATCHES:

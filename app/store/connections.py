@@ -74,10 +74,9 @@ class Transaction(Lease):
         try:
             await asyncio.shield(self._end(failed=error is not None))
         except Exception as ending:
-            error = error or ending
-        await super().__aexit__(type(error), error, at)
-        if error is not None and kind is None:
-            raise error
+            await super().__aexit__(type(ending), ending, at)
+            raise
+        await super().__aexit__(kind, error, at)
 
     async def _end(self, *, failed: bool) -> None:
         if failed:
@@ -125,7 +124,7 @@ class Group:
         self._waiting.append(future)
         try:
             await asyncio.wait_for(future, self._wait)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise Unavailable("The server is overloaded.", headers={"Retry-After": "2"}) from None
 
     def give_back(self, connection: Connection) -> None:
@@ -156,9 +155,7 @@ class Connections:
         settings = _SERVER_SETTINGS | {"statement_timeout": str(int(statement_timeout * 1000))}
         common = {"wait": wait, "statement_cache_size": 512, "command_timeout": statement_timeout + 5}
         self._general = Group(dsn, general, server_settings=settings, **common)
-        self._search = Group(
-            dsn, search, server_settings=settings | {"plan_cache_mode": "force_custom_plan"}, **common
-        )
+        self._search = Group(dsn, search, server_settings=settings | {"plan_cache_mode": "force_custom_plan"}, **common)
         self._aside = Group(dsn, 1, server_settings=settings, **common)
 
     def lease(self) -> Lease:

@@ -48,7 +48,8 @@ class Loaders:
                 rows = await connection.fetch(statement, types, ids, *visible.arguments)
             found: list[Stored | None] = [None] * len(keys)
             for number, version, at, body in rows:
-                found[number - 1] = Stored(*keys[number - 1], version, at, body)
+                type_name, id_ = keys[number - 1]
+                found[number - 1] = Stored(type_name, id_, version, at, body)
             return found
 
         return Gather(load)

@@ -1,4 +1,4 @@
-"""What a caller may see, as a SQL condition on the resource row `r`. Every statement that reads resources carries one."""
+"""What a caller may see, as a SQL condition on the resource row `r`. Every reading statement has one."""
 
 from __future__ import annotations
 

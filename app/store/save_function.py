@@ -78,7 +78,8 @@ BEGIN
     SELECT array_agg(coalesce(r.rid, nextval('resource_rid_seq')) ORDER BY c.ord),
            array_agg(r.rid IS NOT NULL ORDER BY c.ord),
            array_agg(coalesce(r.version, 0) ORDER BY c.ord),
-           array_agg(CASE WHEN c.method = {delete} THEN CASE WHEN r.deleted OR r.rid IS NULL THEN {nothing} ELSE {deleted} END
+           array_agg(CASE WHEN c.method = {delete} AND coalesce(r.deleted, true) THEN {nothing}
+                          WHEN c.method = {delete} THEN {deleted}
                           WHEN r.rid IS NULL OR r.deleted THEN {created}
                           WHEN r.digest = c.digest THEN {nothing}
                           ELSE {updated} END ORDER BY c.ord)::smallint[],
@@ -90,7 +91,8 @@ BEGIN
              WHEN {live} THEN NOT coalesce(r.deleted, true)
              ELSE NOT coalesce(r.deleted, true) AND r.version = c.expect END)
     INTO rids, existed, olds, acts, stamps, bad
-    FROM unnest(c_type, c_id, c_method, c_expect, c_digest) WITH ORDINALITY AS c(type_id, id, method, expect, digest, ord)
+    FROM unnest(c_type, c_id, c_method, c_expect, c_digest) WITH ORDINALITY
+      AS c(type_id, id, method, expect, digest, ord)
     LEFT JOIN resource AS r ON r.type_id = c.type_id AND r.id = c.id;
     IF bad IS NOT NULL THEN
       RAISE EXCEPTION 'precondition' USING ERRCODE = 'CL412', DETAIL = array_to_string(bad, ',');

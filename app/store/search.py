@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,7 +53,7 @@ class Match:
 
 
 class Compiler:
-    """Collects the arguments of one statement while its text is made. `systems` are the numbers that the query needs."""
+    """Collects the arguments of a statement while its text is made. `systems` are the numbers that the query needs."""
 
     def __init__(self, systems: Mapping[str, int | None]) -> None:
         self.arguments: list[Any] = []
@@ -347,7 +347,7 @@ async def page(
     limit: int,
     before: datetime | None = None,
 ) -> list[Match]:
-    """Up to `limit` matches in the order of their rid, after the query's cursor. `before` is the feed horizon, if any."""
+    """Up to `limit` matches in the order of rid, after the query's cursor. `before` is the feed horizon, if any."""
     compiler = Compiler(await _systems(query, numbers))
     where = compiler.conditions(query, visible)
     if query.cursor is not None:
@@ -370,9 +370,7 @@ async def count(
     where = compiler.conditions(query, visible)
     if before is not None:
         where += f" AND r.last_updated < {compiler.bind(before)}"
-    total: int = await connection.fetchval(
-        f"SELECT count(*) FROM resource AS r WHERE {where}", *compiler.arguments
-    )
+    total: int = await connection.fetchval(f"SELECT count(*) FROM resource AS r WHERE {where}", *compiler.arguments)
     return total
 
 

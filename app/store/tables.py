@@ -10,8 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Identity, Index, Integer, LargeBinary, Numeric, SmallInteger
-from sqlalchemy import Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlmodel import Field, SQLModel
 
@@ -44,7 +56,7 @@ class ResourceRow(SQLModel, table=True):
 
 
 class ResourceVersionRow(SQLModel, table=True):
-    """Every version, append only: history, `_since`, and later the subscription and export feeds. A deletion has no body."""
+    """Every version, append only: history, `_since`, and the feeds to come. A deletion has no body."""
 
     __tablename__ = "resource_version"
     __table_args__ = (Index("resource_version_feed", "type_id", "last_updated"),)

@@ -166,8 +166,8 @@ class Fhir:
 
 
 def named(headers: Mapping[str, str]) -> dict[str, str]:
-    """Keyword arguments as header names: `if_match` is `If-Match`."""
-    return {name.replace("_", "-"): value for name, value in headers.items()}
+    """Keyword arguments as header names: `if_match` is `If-Match`, and `content_type` replaces the default."""
+    return {name.replace("_", "-").title(): value for name, value in headers.items()}
 
 
 def statuses(items: Sequence[Json]) -> list[int]:

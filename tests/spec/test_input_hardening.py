@@ -40,10 +40,10 @@ STRANGE_IDS = [
 
 
 @pytest.mark.parametrize("strange", STRANGE_IDS)
-@pytest.mark.parametrize("template", ["Patient/{}", "Patient/{}/_history", "Patient/{}/_history/1"])
-async def test_an_id_that_is_none_is_refused(fhir: Fhir, template: str, strange: str):
+@pytest.mark.parametrize("shape", ["Patient/{}", "Patient/{}/_history", "Patient/{}/_history/1"])
+async def test_an_id_that_is_none_is_refused(fhir: Fhir, shape: str, strange: str):
     """datatypes.html#id: 400 or 404 in the path, decoded once and never taken for another resource."""
-    status, headers, body = await plain(fhir, f"GET /fhir/{template.format(strange)} HTTP/1.1")
+    status, headers, body = await plain(fhir, f"GET /fhir/{shape.format(strange)} HTTP/1.1")
     assert status in (400, 404)
     assert b"x-evil" not in headers.lower()
     if status == 404 or b"fhir+json" in headers:
