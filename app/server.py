@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +16,6 @@ from app.settings import BadSetting, Settings, reachable
 from app.supervisor import supervise
 
 BACKLOG = 2048
-_TERMINATED = 128 + signal.SIGTERM
 
 
 class ServerDied(Exception):
@@ -101,15 +99,18 @@ def _serve(config: uvicorn.Config, listening: socket.socket) -> int:
             uvicorn.Server(config).run([listening])
         except KeyboardInterrupt:
             return 0
-        except SystemExit as end:
-            return 0 if end.code == _TERMINATED else STARTUP_FAILURE
+        except SystemExit:
+            return STARTUP_FAILURE
     return 0
 
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """Until a server handles signals itself: SIGTERM unwinds like an exception, so that what was started is stopped."""
-    before = {number: signal.signal(number, handler) for number, handler in _HANDLERS.items()}
+    """Until a server handles signals itself, SIGTERM and SIGHUP do what Ctrl-C does: what was started is stopped.
+
+    asyncio turns Ctrl-C into a cancellation; any other exception in a signal handler would strike in mid-statement.
+    """
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
@@ -117,11 +118,5 @@ def orderly_end() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _leave(*_: object) -> None:
-    sys.exit(_TERMINATED)
-
-
-_HANDLERS: dict[signal.Signals, Callable[..., None]] = {
-    signal.SIGTERM: _leave,
-    signal.SIGHUP: lambda *_: signal.raise_signal(signal.SIGTERM),
-}
+def _interrupt(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)

@@ -64,7 +64,8 @@ def component(row: Row, type_name: str, by_id: dict[str, Row]) -> Row:
     expression = row["expression"].replace("%resource.", f"{type_name}.")
     for wrong, right in EXPRESSION_ERRATA.items():
         expression = expression.replace(wrong, right)
-    definition = by_id[DEFINITION_ERRATA.get((row["definition"], expression), row["definition"])]
+    stated: str = row["definition"]
+    definition = by_id[DEFINITION_ERRATA.get((stated, expression), stated)]
     return {"code": definition["code"], "kind": definition["type"], "expression": expression}
 
 

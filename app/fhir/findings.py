@@ -13,7 +13,7 @@ MOST = 1000
 
 
 class Finding(NamedTuple):
-    """One problem. `at` leads from the checked value to the place, `.name[0].family`; each level above puts its part in front."""
+    """One problem. `at` leads from the value to the place, `.name[0].family`; each level puts a part in front."""
 
     code: str
     text: str
@@ -44,7 +44,7 @@ _is_plain_name = re.compile(r"_?[A-Za-z][A-Za-z0-9]{0,63}").fullmatch
 
 
 def step(name: str) -> str:
-    """The part of a location for a property. A name that no FHIR element could have may be anything, so it is not told."""
+    """The part of a location for a property. A name that no element could have may hold anything, so it is not told."""
     return f".{name}" if _is_plain_name(name) else ""
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from app.fhir import fhirpath
 from app.fhir.definitions import Invariant, children, invariants, structure
-from app.fhir.findings import Finding, Outcome
 from app.fhir.fhirpath.ast import Binary, Call, Expression, Index, Member
 from app.fhir.fhirpath.parser import parse
+from app.fhir.findings import Finding, Outcome
 
 # Enforced by the walk itself, which knows more than the expression says, or says it at less cost.
 ENFORCED_ELSEWHERE: Mapping[str, str] = {
@@ -86,7 +86,7 @@ def _lineage(path: str) -> Iterator[str]:
 
 
 def _present(context: str, value: Mapping[str, Any]) -> frozenset[str]:
-    """The names of the elements that have a value or an extension, as FHIRPath calls them: `value` for `valueString`."""
+    """The elements that have a value or an extension, as FHIRPath calls them: `value` for `valueString`."""
     names = {name.removeprefix("_") for name in value}
     return frozenset(e.name for e in children(context).values() if not names.isdisjoint(e.json_names()))
 

@@ -30,7 +30,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int | Number:
-    return int(text) if len(text) < 19 and text != "-0" else Number(text)
+    if text == "-0":
+        return Number(text)
+    return int(text) if len(text) < 19 or len(text.removeprefix("-")) < 19 else Number(text)
 
 
 def _constant(_: str) -> Any:
@@ -52,7 +54,7 @@ def loads(raw: bytes) -> Any:
         raise Invalid(f"Not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
         raise Invalid("The JSON is nested too deeply.") from None
-    if _SUSPECT_ESCAPE.search(raw):
+    if b"\\" in raw and _SUSPECT_ESCAPE.search(raw):
         _refuse_forbidden_characters(value)
     return value
 
@@ -77,14 +79,18 @@ def _number(value: Any) -> orjson.Fragment:
     raise TypeError(type(value).__name__)
 
 
-def dumps(value: Any) -> bytes:
-    """Write compact UTF-8 JSON; numbers keep the text they came with."""
+def _write(value: Any, options: int) -> bytes:
     try:
-        return orjson.dumps(value, _number, orjson.OPT_PASSTHROUGH_SUBCLASS)
+        return orjson.dumps(value, _number, options | orjson.OPT_PASSTHROUGH_SUBCLASS)
     except orjson.JSONEncodeError as error:
         raise Invalid(f"The content cannot be written as JSON: {error}.") from None
 
 
+def dumps(value: Any) -> bytes:
+    """Write compact UTF-8 JSON; numbers keep the text they came with."""
+    return _write(value, 0)
+
+
 def pretty(raw: bytes) -> bytes:
     """The same JSON, indented."""
-    return orjson.dumps(loads(raw), _number, orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_INDENT_2)
+    return _write(loads(raw), orjson.OPT_INDENT_2)

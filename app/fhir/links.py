@@ -71,7 +71,7 @@ def unresolved(resource: Json, checked: Checked, full_urls: Container[str], loca
     found = (r for r in checked.references if r["reference"].startswith(_LOGICAL))
     missing = [r for r in found if r["reference"].partition("#")[0] not in full_urls]
     text = "No entry of the bundle has the fullUrl that this reference names."
-    return [Issue("not-found", text, f"{location}{_path_to(reference, resource)}.reference") for reference in missing]
+    return [Issue("not-found", text, f"{location}{path_to(reference, resource)}.reference") for reference in missing]
 
 
 def conditional_references(checked: Checked) -> list[tuple[Json, str, str]]:
@@ -80,7 +80,7 @@ def conditional_references(checked: Checked) -> list[tuple[Json, str, str]]:
     return [(reference, *target) for reference, target in found if target]
 
 
-def _path_to(wanted: Json, value: Any, path: str = "") -> str:
+def path_to(wanted: Json, value: Any, path: str = "") -> str:
     """Where the very object `wanted` is in `value`: `.participant[0].individual`; blank when it is not there."""
     if value is wanted:
         return path
@@ -89,7 +89,7 @@ def _path_to(wanted: Json, value: Any, path: str = "") -> str:
         children = ((f"{path}.{name}", child) for name, child in value.items())
     elif isinstance(value, list):
         children = ((f"{path}[{index}]", child) for index, child in enumerate(value))
-    return next(filter(None, (_path_to(wanted, child, place) for place, child in children)), "")
+    return next(filter(None, (path_to(wanted, child, place) for place, child in children)), "")
 
 
 def _narratives(resource: Json) -> Iterator[Json]:

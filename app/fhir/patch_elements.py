@@ -47,7 +47,7 @@ def property_for(step: Step, part: Mapping[str, Any]) -> str | None:
 
 def _property_for_parts(step: Step, part: Mapping[str, Any]) -> str | None:
     """A value given in parts has no stated type: the only type that knows all those names is meant."""
-    names = {item.get("name") for item in part.get("part", ()) if isinstance(item, dict)}
+    names = {str(item.get("name")) for item in part.get("part", ()) if isinstance(item, dict)}
     fitting = [key for key, kind in step.properties.items() if kind not in PRIMITIVES and names <= steps(kind).keys()]
     return fitting[0] if names and len(fitting) == 1 else None
 

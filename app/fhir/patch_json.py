@@ -113,7 +113,8 @@ class _Document:
         if not path:
             raise operation.refused("the whole resource cannot be removed.")
         container = self.get(path[:-1], operation)
-        return container.pop(_key(container, path[-1], operation))
+        key = _key(container, path[-1], operation)
+        return container.pop(key)
 
     def replace(self, path: tuple[str, ...], value: Any, operation: _Operation) -> None:
         if not path:

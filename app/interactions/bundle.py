@@ -15,6 +15,7 @@ from app.fhir import bundles, links, outcomes, transactions
 from app.fhir.search.query import Query
 from app.fhir.transactions import Entry
 from app.fhir.types import FhirRequest, FhirResult, Interaction, Json
+from app.fhir.validation import check
 from app.interactions import criteria
 from app.interactions.commit import Prepare, located, result, save
 from app.interactions.conditional import decide
@@ -35,7 +36,9 @@ async def process(context: Context, request: FhirRequest, *, execute: Execute, p
     if bundle["type"] == "batch":
         responses = [await _batch_entry(context, entry, prefer, execute) for entry in entries]
         return _answer(context, "batch", responses)
-    return _answer(context, "transaction", await _Transaction(context, entries, prefer, execute, prepares).run())
+    return _answer(
+        context, "transaction", await _Transaction(context, bundle, entries, prefer, execute, prepares).run()
+    )
 
 
 def _answer(context: Context, kind: str, responses: Sequence[bundles.Response]) -> FhirResult:
@@ -83,9 +86,21 @@ class _Transaction:
     """One attempt at a transaction; its state is thrown away with it."""
 
     def __init__(
-        self, context: Context, entries: Sequence[Entry], prefer: str, execute: Execute, prepares: Prepares
+        self,
+        context: Context,
+        bundle: Json,
+        entries: Sequence[Entry],
+        prefer: str,
+        execute: Execute,
+        prepares: Prepares,
     ) -> None:
         self._context = context
+        self._envelope = (
+            bundle
+            | {"entry": [{name: part for name, part in item.items() if name != "resource"} for item in bundle["entry"]]}
+            if entries
+            else bundle
+        )
         self._entries = transactions.processing_order(entries)
         self._execute = execute
         self._prepares = prepares
@@ -104,6 +119,7 @@ class _Transaction:
 
     def _prepare(self) -> None:
         """Everything that needs no database. Raises one problem with all that is wrong."""
+        check(self._envelope, "Bundle")
         if issues := transactions.overlaps(self._entries):
             raise Malformed(issues=issues)
         problems: list[Problem] = []
@@ -147,8 +163,9 @@ class _Transaction:
             await criteria.lock(connection, queries)
         for index, write in self._writes.items():
             if write.depends:
+                leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes and w is not write}
                 try:
-                    await decide(context, connection, write)
+                    await decide(context, connection, write, leaving)
                 except Problem as problem:
                     raise located(problem, f"Bundle.entry[{index}]") from None
         written = ((index, w.type, w.id) for index, w in self._writes.items() if w.id and not w.settled)
@@ -186,7 +203,8 @@ class _Transaction:
     async def _one(self, context: Context, connection: Connection, type_name: str, query: str, place: str) -> str:
         try:
             parsed: Query = criteria.read_criteria(context, type_name, query)
-            stored = await criteria.find(context, connection, parsed)
+            leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes}
+            stored = await criteria.find(context, connection, parsed, leaving)
         except Problem as problem:
             raise located(problem, place) from None
         if stored is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from app.errors import Problem
+from app.errors import Conflict, Issue, Problem
 from app.fhir import outcomes
+from app.fhir.links import path_to
 from app.fhir.preferences import Preferences, prefer
 from app.fhir.references import local
 from app.fhir.search.extract import index_rows
@@ -40,7 +41,11 @@ async def perform(context: Context, write: Write) -> FhirResult:
     if write.depends:
         return await _perform_dependent(context, write)
     change = change_of(context, write)
-    return result(write, await context.server.writer.save(change))
+    try:
+        saved = await context.server.writer.save(change)
+    except store.Dangling as dangling:
+        raise _explained(context, dangling, [write]) from None
+    return result(write, saved)
 
 
 async def _perform_dependent(context: Context, write: Write) -> FhirResult:
@@ -59,8 +64,23 @@ async def save(context: Context, connection: Connection, writes: Sequence[Write]
     if not wanted:
         return [None] * len(writes)
     await store.learn(context.server.numbers, wanted)
-    saved = iter(await store.save(connection, context.server.numbers, wanted, integrity=context.server.integrity))
+    try:
+        saved = iter(await store.save(connection, context.server.numbers, wanted, integrity=context.server.integrity))
+    except store.Dangling as dangling:
+        raise _explained(context, dangling, writes) from None
     return [None if change is None else next(saved) for change in changes]
+
+
+def _explained(context: Context, dangling: store.Dangling, writes: Sequence[Write]) -> Conflict:
+    """The same, with the place of every reference that leads to nothing."""
+    issues = []
+    for write in writes:
+        for reference in write.checked.references if write.checked and write.resource else ():
+            target = local(reference["reference"], context.server.base_url)
+            if target is not None and (target.type, target.id) in dangling.missing:
+                place = f"{write.location or write.type}{path_to(reference, write.resource)}.reference"
+                issues.append(Issue("not-found", f"There is no such {target.type} on this server.", place))
+    return Conflict(issues=issues)
 
 
 def change_of(context: Context, write: Write) -> Change:

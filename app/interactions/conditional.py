@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from app.errors import Conflict, Malformed, NotFound, PreconditionFailed
 from app.fhir.types import Interaction
@@ -16,10 +16,12 @@ from app.store.resources import Stored
 from app.store.save_function import ABSENT, ANY, FRESH, LIVE
 
 
-async def decide(context: Context, connection: Connection, write: Write) -> None:
+async def decide(
+    context: Context, connection: Connection, write: Write, leaving: Collection[tuple[str, str]] = ()
+) -> None:
     """Find the match of a conditional write, the version of a list, the resource of a patch; set what follows."""
     if write.criteria is not None:
-        write.match = await criteria.find(context, connection, write.criteria)
+        write.match = await criteria.find(context, connection, write.criteria, leaving)
         await _OUTCOMES[write.request.interaction](context, connection, write)
         if write.settled:
             return

@@ -5,7 +5,7 @@ Criteria are read strictly whatever the caller prefers: an ignored parameter wou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import blake2b
 from urllib.parse import parse_qsl
 
@@ -40,9 +40,16 @@ def _key(*parts: str) -> int:
     return int.from_bytes(blake2b("\0".join(parts).encode(), digest_size=8).digest(), "big", signed=True)
 
 
-async def find(context: Context, connection: Connection, query: Query) -> Stored | None:
-    """The one match, None without any. Raises PreconditionFailed when there are several."""
-    found = await search.page(connection, context.server.numbers, query, context.visible, limit=2)
-    if len(found) > 1:
+async def find(
+    context: Context, connection: Connection, query: Query, leaving: Collection[tuple[str, str]] = ()
+) -> Stored | None:
+    """The one match, None without any. Raises PreconditionFailed when there are several.
+
+    `leaving` are the types and ids that the same transaction deletes: for what comes after they are gone.
+    """
+    limit = 2 + len(leaving)
+    found = await search.page(connection, context.server.numbers, query, context.visible, limit=limit)
+    matches = [match.stored for match in found if (query.type, match.stored.id) not in leaving]
+    if len(matches) > 1:
         raise PreconditionFailed(_SEVERAL)
-    return found[0].stored if found else None
+    return matches[0] if matches else None

@@ -20,7 +20,6 @@ from app.store.connections import Connection
 from app.store.resources import HistoryKey, HistoryPage, Stored
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_STATUS = {"POST": 201, "PUT": 200, "PATCH": 200, "DELETE": 204}
 
 
 async def history(context: Context, request: FhirRequest) -> FhirResult:
@@ -108,7 +107,7 @@ def _version(context: Context, stored: Stored) -> bundles.Version:
         full_url=f"{context.server.base_url}/{path}",
         method=stored.method,
         url=stored.type if stored.method == "POST" else path,
-        status=201 if stored.version == 1 and not stored.deleted else _STATUS[stored.method],
+        status=204 if stored.deleted else 201 if stored.created else 200,
         version=stored.version,
         last_updated=stored.last_updated,
         body=None if stored.deleted else stored.json(),

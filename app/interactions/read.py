@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from app.errors import Gone, Malformed, NotFound
 from app.fhir.preferences import etags, http_date, parse_http_date
 from app.fhir.types import FhirRequest, FhirResult
@@ -9,6 +11,7 @@ from app.interactions.context import Context
 from app.store import resources
 from app.store.resources import Stored
 
+_is_version = re.compile("[1-9][0-9]{0,8}").fullmatch
 _FORMATS = frozenset({"_format", "_pretty"})
 
 
@@ -44,7 +47,7 @@ def version_headers(stored: Stored) -> dict[str, str]:
 
 def version_number(text: str) -> int:
     """Raises NotFound when no version can be called so."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not _is_version(text):
         raise NotFound("There is no such version.")
     return int(text)
 

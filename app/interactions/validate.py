@@ -22,6 +22,8 @@ async def validate(context: Context, request: FhirRequest) -> FhirResult:
     subject = parameters.get("resource")
     if request.id and subject is None:
         subject = await _stored(context, request)
+    if subject is not None and not isinstance(subject, dict):
+        raise Malformed("The body must be one FHIR resource.")
     if subject is None and parameters.get("mode") != "delete":
         raise Malformed("There is no resource to validate.")
     found = [*_refusals(parameters), *(issues(subject, request.type) if subject is not None else ())]

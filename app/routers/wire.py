@@ -72,11 +72,16 @@ def find_route(scope: Scope, prefix: str) -> tuple[Route, str, str, str]:
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], *, limit: int, seconds: float) -> bytes:
-    """The whole body. Raises TooLarge, TookTooLong, or UnsupportedMediaType when it is encoded."""
+    """The whole body. Raises TooLarge, TookTooLong, or UnsupportedMediaType when it is encoded.
+
+    The connection stays open after TooLarge: uvicorn drops what is still being sent, so that the client, which may not
+    read before it has sent everything, sees the answer instead of a broken connection.
+    """
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("A body must come without Content-Encoding.")
-    if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > limit:
-        raise TooLarge(f"The body is larger than {limit} bytes.", headers={"Connection": "close"})
+    length = headers.get("content-length", "0")
+    if length.isdigit() and int(length) > limit:
+        raise TooLarge(f"The body is larger than {limit} bytes.")
     try:
         async with asyncio.timeout(seconds):
             return await _read_all(receive, limit)
@@ -95,7 +100,7 @@ async def _read_all(receive: Receive, limit: int) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
         if size > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes.", headers={"Connection": "close"})
+            raise TooLarge(f"The body is larger than {limit} bytes.")
         more = message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

@@ -43,14 +43,12 @@ def _tools() -> tuple[zstandard.ZstdCompressor, zstandard.ZstdDecompressor]:
 
 
 def template(resource: Json, id_: str) -> bytes:
-    """The bytes to store for a resource: its own order and values, our id, and the slot instead of version and time."""
+    """The bytes to store: type, id and meta first, with the slot for version and time; all else as it was sent."""
     meta = resource.get("meta") or {}
     kept = {key: value for key, value in meta.items() if key not in ("versionId", "lastUpdated")}
     slot = orjson.Fragment(b"{\x01," + dumps(kept)[1:] if kept else b"{\x01}")
-    head = {"resourceType": resource["resourceType"], "id": id_}
-    if "meta" not in resource:
-        head["meta"] = slot
-    return dumps(head | resource | {"id": id_, "meta": slot})
+    head = {"resourceType": resource["resourceType"], "id": id_, "meta": slot}
+    return dumps(head | resource | head)
 
 
 def digest(body: bytes) -> bytes:

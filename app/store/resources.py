@@ -11,14 +11,14 @@ from app.store.codec import decompress, with_meta
 from app.store.connections import Connection
 from app.store.numbers import TYPE_ID, TYPE_NAME
 from app.store.predicate import Predicate
-from app.store.save_function import METHODS
+from app.store.save_function import METHODS, PUT_THAT_CREATED
 
-METHOD_NAME = {number: name for name, number in METHODS.items()}
+_METHODS = {number: (name, name == "POST") for name, number in METHODS.items()} | {PUT_THAT_CREATED: ("PUT", True)}
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One version of a resource. `compressed` is None for a deletion."""
+    """One version of a resource. `compressed` is None for a deletion; `method` and `created` are known in a history."""
 
     type: str
     id: str
@@ -26,6 +26,7 @@ class Stored:
     last_updated: datetime
     compressed: bytes | None
     method: str = ""
+    created: bool = False
 
     @property
     def deleted(self) -> bool:
@@ -141,7 +142,7 @@ async def history(connection: Connection, page: HistoryPage, visible: Predicate)
             f"CROSS JOIN LATERAL ({inner} {_NEWEST_FIRST} LIMIT {page.limit:d}) AS h"
         )
     rows = await connection.fetch(f"{statement} {_NEWEST_FIRST} LIMIT {page.limit:d}", *arguments)
-    return [((r[0], r[1], r[2]), Stored(TYPE_NAME[r[3]], r[4], r[2], r[0], r[6], METHOD_NAME[r[5]])) for r in rows]
+    return [((r[0], r[1], r[2]), Stored(TYPE_NAME[r[3]], r[4], r[2], r[0], r[6], *_METHODS[r[5]])) for r in rows]
 
 
 async def history_total(connection: Connection, page: HistoryPage, visible: Predicate) -> int:

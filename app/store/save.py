@@ -68,8 +68,8 @@ async def learn(numbers: Numbers, changes: Iterable[Change]) -> None:
 async def save(connection: Connection, numbers: Numbers, changes: Sequence[Change], *, integrity: bool) -> list[Saved]:
     """Write all changes or none.
 
-    Raises PreconditionFailed (an expectation does not hold), Conflict (a link to nothing, a deletion of what others
-    refer to) or TryAgain. `learn` must have run for the same changes.
+    Raises PreconditionFailed (an expectation does not hold), Dangling (a link to nothing), Conflict (a deletion of what
+    others refer to) or TryAgain. `learn` must have run for the same changes.
     """
     targets: dict[Link, int] = {}
     weak: list[bool] = []
@@ -213,21 +213,22 @@ def _unexpected(ordinals: Sequence[int], changes: Sequence[Change], _: Sequence[
     return PreconditionFailed(issues=[Issue("conflict", text, changes[n].location) for n in ordinals])
 
 
-def _dangling(ordinals: Sequence[int], changes: Sequence[Change], targets: Sequence[Link]) -> Problem:
-    missing = {targets[n] for n in ordinals}
-    return Conflict(
-        issues=[
-            Issue("not-found", f"There is no {'/'.join(link)} on this server.", change.location or change.type)
-            for change in changes
-            for link in sorted(missing.intersection(change.links or ()))
-        ]
-    )
+class Dangling(Conflict):
+    """A link leads to nothing. `missing` are the resources that there are not."""
+
+    def __init__(self, missing: Iterable[Link]) -> None:
+        super().__init__("A reference leads to a resource that is not on this server.")
+        self.missing = frozenset(missing)
+
+
+def _dangling(ordinals: Sequence[int], _: Sequence[Change], targets: Sequence[Link]) -> Problem:
+    return Dangling(targets[n] for n in ordinals)
 
 
 def _needed(ordinals: Sequence[int], changes: Sequence[Change], _: Sequence[Link]) -> Problem:
     return Conflict(
         issues=[
-            Issue("conflict", f"Other resources refer to {c.type}/{c.id}.", c.location)
+            Issue("conflict", f"Other resources refer to this {c.type}.", c.location)
             for c in (changes[n] for n in ordinals)
         ]
     )

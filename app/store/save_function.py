@@ -22,6 +22,7 @@ NOTHING, CREATED, UPDATED, DELETED = 0, 1, 2, 3
 
 # resource_version.method
 METHODS = {"POST": 1, "PUT": 2, "PATCH": 3, "DELETE": 4}
+PUT_THAT_CREATED = 5
 
 CHANGE_COLUMNS = (
     ("c_type", "smallint"),
@@ -116,7 +117,8 @@ BEGIN
     WHERE r.rid = c.rid AND c.act <> {nothing} AND c.old_row;
 
     INSERT INTO resource_version (rid, last_updated, version, type_id, method, body)
-    SELECT rid, at, version, type_id, method, body
+    SELECT rid, at, version, type_id,
+           CASE WHEN act = {created} AND method = {put} THEN {put_created} ELSE method END, body
     FROM unnest(rids, stamps, versions, c_type, c_method, c_body, acts)
       AS c(rid, at, version, type_id, method, body, act)
     WHERE act <> {nothing};
@@ -219,6 +221,8 @@ def create() -> str:
         updated=UPDATED,
         deleted=DELETED,
         delete=METHODS["DELETE"],
+        put=METHODS["PUT"],
+        put_created=PUT_THAT_CREATED,
     )
     parameters = ", ".join(f"{name} {kind}[]" for name, kind in signature())
     return (

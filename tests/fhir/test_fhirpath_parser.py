@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,7 +82,23 @@ def test_literals(text: str, type_name: str, content: str, unit: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a.", "a b", "a = ", "(a", "a)", "a[", "'open", "a..b", "and", "a.where(,)", "#", "'\\q'", "a.$this", "1 is 2"],
+    [
+        "",
+        "a.",
+        "a b",
+        "a = ",
+        "(a",
+        "a)",
+        "a[",
+        "'open",
+        "a..b",
+        "and",
+        "a.where(,)",
+        "#",
+        "'\\q'",
+        "a.$this",
+        "1 is 2",
+    ],
 )
 def test_what_is_not_fhirpath_is_refused(text: str) -> None:
     with pytest.raises(FhirPathError):
@@ -99,16 +117,24 @@ def test_any_text_parses_or_is_refused(text: str) -> None:
     _compile(text)
 
 
-_WORDS = (
-    "Patient name given value where ( ) ( ) . . . , [ ] 0 1 12.5 'x' = != < and or xor implies not() exists() empty() | "
-    "+ - * / & is as in contains $this %resource %context %rootResource @2020 {} ofType(string) as(Quantity) all( select( "
-    "children() descendants() first() tail() iif( true false 3 days extension('u') count() resolve() repeat( `div` ~"
-).split()
+_WORDS = """
+    Patient name given value where ( ) ( ) . . . , [ ] 0 1 12.5 'x' = != < and or xor implies not()
+    exists() empty() | + - * / & is as in contains $this %resource %context %rootResource @2020 {}
+    ofType(string) as(Quantity) all( select( days children() descendants() first() tail() iif( true
+    false 3 extension('u') count() resolve() repeat( `div` ~
+"""
 
 
-@given(st.lists(st.sampled_from(_WORDS), max_size=14).map(" ".join))
+@given(st.lists(st.sampled_from(_WORDS.split()), max_size=14).map(" ".join))
 def test_any_sequence_of_words_compiles_or_is_refused(text: str) -> None:
     _compile(text)
+
+
+_NAME = {"given": ["a", None], "_given": [None, {"id": "x"}]}
+_RESOURCES: tuple[dict[str, Any], ...] = (
+    {"resourceType": "Patient", "name": [_NAME], "deceasedBoolean": True},
+    {"resourceType": "Patient", "name": "odd", "contained": {"odd": 1}, "extension": [None]},
+)
 
 
 def _compile(text: str) -> None:
@@ -117,10 +143,7 @@ def _compile(text: str) -> None:
         path, predicate = compile_path(text, "Patient"), compile_predicate(text, "Patient")
     except FhirPathError:
         return
-    for resource in (
-        {"resourceType": "Patient", "name": [{"given": ["a", None], "_given": [None, {"id": "x"}]}], "deceasedBoolean": True},
-        {"resourceType": "Patient", "name": "odd", "contained": {"odd": 1}, "extension": [None]},
-    ):
+    for resource in _RESOURCES:
         assert isinstance(path(resource), list)
         assert predicate(resource, resource, resource) in (True, False, None)
 
@@ -140,6 +163,13 @@ def test_the_source_of_an_expression_cannot_grow_without_bound() -> None:
         text = f"(({text}) and active) xor active"
     with pytest.raises(FhirPathError, match="too complex"):
         compile_predicate(text, "Patient")
+
+
+@pytest.mark.parametrize("text", [".".join(["extension"] * 800), " + ".join(["1"] * 1500), "a" + "[0]" * 2000])
+def test_a_long_chain_is_refused(text: str) -> None:
+    for compiled in (compile_path, compile_predicate):
+        with pytest.raises(FhirPathError, match="too complex"):
+            compiled(text, "Patient")
 
 
 @pytest.mark.parametrize("context", ["Nonsense", "Patient.nonsense", "Patient.name.nonsense", ""])

@@ -144,9 +144,14 @@ def test_components_of_a_composite_start_at_an_element() -> None:
 
 
 def test_a_component_may_look_at_the_resource() -> None:
-    sequence = {"resourceType": "MolecularSequence", "referenceSeq": {"chromosome": {"text": "1"}}, "variant": [{"start": 2}]}
+    variant = {"start": 2}
+    sequence = {
+        "resourceType": "MolecularSequence",
+        "referenceSeq": {"chromosome": {"text": "1"}},
+        "variant": [variant],
+    }
     path = compile_path("%resource.referenceSeq.chromosome", "MolecularSequence.variant")
-    assert path(sequence["variant"][0], sequence) == [("CodeableConcept", {"text": "1"})]  # type: ignore[index]
+    assert path(variant, sequence) == [("CodeableConcept", {"text": "1"})]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the specification's tests share: a client that speaks FHIR, builders of resources, and what every error must look like."""
+"""What these tests share: a client that speaks FHIR, builders of resources, and what every error looks like."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The specification's tests talk to one running server over HTTP. They share its database, so they never count everything."""
+"""These tests talk to one running server over HTTP. They share its database, so they never count everything."""
 
 from __future__ import annotations
 

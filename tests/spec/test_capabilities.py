@@ -73,7 +73,7 @@ VALUES = {
     "date": "2020",
     "number": "1",
     "quantity": "1",
-    "reference": "Patient/1",
+    "reference": "1",
     "string": "a",
     "token": "a",
     "uri": "a:b",

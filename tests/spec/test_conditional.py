@@ -10,6 +10,7 @@ import pytest
 from tests.spec.api import Fhir, Json, etag, identifier, observation, patient, problem, reference, success, unique
 
 SYSTEM = "https://example.org/spec/identifier"
+OPERATIONS = [{"op": "replace", "path": "/active", "value": False}]
 
 
 async def several(fhir: Fhir, count: int) -> tuple[str, list[Json]]:
@@ -63,7 +64,7 @@ class TestCreate:
 
     async def test_criteria_may_be_encoded_and_several(self, fhir: Fhir):
         """#ccreate: the header holds what stands after the question mark of a search."""
-        value, (subject,) = await several(fhir, 1)
+        _, (subject,) = await several(fhir, 1)
         made = await fhir.created(observation(subject=reference(subject)))
         criteria = f"subject=Patient%2F{subject['id']}&code=http%3A%2F%2Floinc.org%7C8867-4"
         response = await fhir.post("Observation", observation(), if_none_exist=criteria)
@@ -142,22 +143,20 @@ class TestUpdate:
 class TestPatch:
     """#patch: conditional patch."""
 
-    OPERATIONS = [{"op": "replace", "path": "/active", "value": False}]
-
     async def test_one_match_is_patched(self, fhir: Fhir):
         """One match: the server patches it."""
         value, (made,) = await several(fhir, 1)
-        now = success(await fhir.patch(f"Patient?identifier={value}", self.OPERATIONS), 200)
+        now = success(await fhir.patch(f"Patient?identifier={value}", OPERATIONS), 200)
         assert (now["id"], now["active"], now["meta"]["versionId"]) == (made["id"], False, "2")
 
     async def test_no_match_is_404(self, fhir: Fhir):
         """No matches: 404."""
-        problem(await fhir.patch(f"Patient?identifier={unique()}", self.OPERATIONS), 404)
+        problem(await fhir.patch(f"Patient?identifier={unique()}", OPERATIONS), 404)
 
     async def test_several_matches_are_412(self, fhir: Fhir):
         """Multiple matches: 412."""
         value, made = await several(fhir, 2)
-        problem(await fhir.patch(f"Patient?identifier={value}", self.OPERATIONS), 412)
+        problem(await fhir.patch(f"Patient?identifier={value}", OPERATIONS), 412)
         assert await untouched(fhir, made)
 
 
@@ -201,7 +200,7 @@ async def update(fhir: Fhir, criteria: str, prefer: str) -> httpx.Response:
 
 
 async def patch(fhir: Fhir, criteria: str, prefer: str) -> httpx.Response:
-    return await fhir.patch(f"Patient?{criteria}", TestPatch.OPERATIONS, prefer=prefer)
+    return await fhir.patch(f"Patient?{criteria}", OPERATIONS, prefer=prefer)
 
 
 async def delete(fhir: Fhir, criteria: str, prefer: str) -> httpx.Response:

@@ -265,7 +265,7 @@ async def test_links_do_not_come_from_the_host_header(fhir: Fhir):
 
 async def test_paths_outside_the_base_answer_as_fhir_too(fhir: Fhir):
     """#Status-Codes: every refusal below the base is an OperationOutcome."""
-    for target in ("Patient/1/2/3/4", "$banana", "Patient/1/banana", "_banana", "Patient//1", "//"):
+    for target in ("Patient/1/2/3/4", "$banana", "Patient/1/banana", "_banana", "Patient//1"):
         problem(await fhir.get(target), 400, 404)
 
 

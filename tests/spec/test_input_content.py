@@ -73,7 +73,7 @@ NOT_R4: dict[str, tuple[str, str]] = {
     ),
     "period backwards": ('"name":[{"text":"x","period":{"start":"2020","end":"2019"}}]', "Patient.name[0].period"),
     "resourceType inside": ('"name":[{"resourceType":"HumanName","text":"x"}]', "Patient.name[0]"),
-    "fhir_comments": ('"fhir_comments":["x"]', "Patient.fhir_comments"),
+    "fhir_comments": ('"fhir_comments":["x"]', "Patient"),
 }
 
 

@@ -93,7 +93,7 @@ FAILS: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("name", FAILS)
 async def test_an_operation_that_cannot_be_done_is_422_and_changes_nothing(fhir: Fhir, name: str):
-    """RFC 5789 2.2 and #patch: a failing `test`, or a path that leads nowhere; a patch is applied whole or not at all."""
+    """RFC 5789 2.2: a failing `test`, or a path that leads nowhere; a patch is applied whole or not at all."""
     made = await fhir.created(GIVEN)
     problem(await fhir.patch(f"Patient/{made['id']}", FAILS[name]), 422)
     assert await fhir.read(f"Patient/{made['id']}") == made
@@ -143,9 +143,9 @@ async def test_a_result_that_is_not_r4_changes_nothing(fhir: Fhir, name: str):
 
 
 async def test_decimals_keep_their_text(fhir: Fhir):
-    """datatypes.html#decimal: neither the patched value nor its neighbours lose a digit, and `test` compares numbers."""
-    url = '"url":"https://example.org/d"'
-    raw = f'{{"resourceType":"Basic","code":{{"text":"{unique()}"}},"extension":[{{{url},"valueDecimal":1.00}},{{{url},"valueDecimal":5}}]}}'
+    """datatypes.html#decimal: the patched value and its neighbours keep every digit; `test` compares numbers."""
+    one, two = (f'{{"url":"https://example.org/d","valueDecimal":{text}}}' for text in ("1.00", "5"))
+    raw = f'{{"resourceType":"Basic","code":{{"text":"{unique()}"}},"extension":[{one},{two}]}}'
     made = await fhir.created(raw.encode())
     operations = (
         b'[{"op":"test","path":"/extension/0/valueDecimal","value":1.0},'

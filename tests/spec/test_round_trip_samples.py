@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bz2
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -74,9 +74,8 @@ def references(value: Any) -> list[str]:
     return []
 
 
-async def load(fhir: Fhir, resolver: Resolver, path: Path) -> int:
+async def load(fhir: Fhir, resolver: Resolver, raw: bytes) -> int:
     """Post one Synthea bundle as it is, and compare every resource with what is read."""
-    raw = bz2.decompress(path.read_bytes())
     answer = success(await fhir.post("", raw, prefer="return=minimal"), 200)
     sent = exact(raw)["entry"]
     assert {item["response"]["status"][:3] for item in answer["entry"]} <= {"201", "200"}
@@ -88,11 +87,12 @@ async def load(fhir: Fhir, resolver: Resolver, path: Path) -> int:
     return len(sent)
 
 
-def synthea(samples: Path) -> list[Path]:
-    """Hospitals and practitioners first: the others refer to them."""
-    return sorted(
+def synthea(samples: Path, files: int) -> Iterator[bytes]:
+    """The bundles: hospitals and practitioners first, since the others refer to them."""
+    found = sorted(
         (samples / "synthea").glob("*.json.bz2"), key=lambda path: (path.name[:2] != "0-", path.stat().st_size)
     )
+    yield from (bz2.decompress(path.read_bytes()) for path in found[:files])
 
 
 async def all_read_back(samples: Path, dsn: str, start_server: Start, files: int) -> int:
@@ -100,7 +100,7 @@ async def all_read_back(samples: Path, dsn: str, start_server: Start, files: int
     async with httpx.AsyncClient(timeout=120) as http:
         fhir = Fhir(base, http)
         resolver = Resolver(fhir)
-        return sum([await load(fhir, resolver, path) for path in synthea(samples)[:files]])
+        return sum([await load(fhir, resolver, raw) for raw in synthea(samples, files)])
 
 
 async def test_synthea_bundles_read_back_equal(samples: Path, database: str, start_server: Start):

@@ -119,7 +119,7 @@ async def world(fhir: Fhir) -> World:
 
 @pytest.mark.parametrize(("value", "labels"), FOUND)
 async def test_times_zones_periods_and_timings(world: World, value: str, labels: set[str]):
-    """#date: zones are honoured (none: UTC); a period ends with its last day; an open one never, and eq never holds it."""
+    """#date: zones count (none: UTC); periods end with their last day, open ones never, and eq holds none of those."""
     assert await world.found("Observation", f"date={value}") == labels
 
 

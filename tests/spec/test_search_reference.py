@@ -79,7 +79,7 @@ FOUND: list[tuple[str, set[str]]] = [
 
 @pytest.mark.parametrize(("query", "labels"), FOUND)
 async def test_references(world: World, targets: Targets, query: str, labels: set[str]):
-    """#reference: [id], [type]/[id], [url]; absolute URLs of this server are like relative ones; :[type]; :identifier."""
+    """#reference: [id], [type]/[id], [url]; own absolute URLs are like relative ones; :[type]; :identifier."""
     filled = query.format(id=targets.id, other=targets.other, value=targets.value, base=world.fhir.base)
     assert await world.found("Observation", filled) == labels
 

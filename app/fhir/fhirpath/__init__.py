@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Protocol
 
-from app.fhir.fhirpath.compiler import build, criterion, path_source
+from app.fhir.fhirpath.compiler import build, path_source, predicate
 from app.fhir.fhirpath.errors import FhirPathError
 from app.fhir.fhirpath.parser import parse
 
@@ -40,10 +40,11 @@ def compile_path(expression: str, context: str) -> Path:
     Branches of a union that start at another resource type yield nothing; duplicates between branches are kept.
     Elements without a value (extensions only) yield nothing. Raises FhirPathError.
     """
-    path: Path = build(*path_source(expression, context))
+    path: Path = build(lambda: path_source(expression, context))
     return path
 
 
+@lru_cache(maxsize=2048)
 def compile_predicate(expression: str, context: str) -> Predicate:
     """The function that decides `expression` for a value at `context`. Raises FhirPathError."""
-    return criterion(parse(expression), context)
+    return predicate(parse(expression), context)

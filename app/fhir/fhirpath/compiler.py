@@ -191,11 +191,13 @@ def predicate_source(node: Expression, context: str) -> tuple[str, Mapping[str, 
     return _source(compiler, "v, resource, root", truth.value, "None"), compiler.constants
 
 
-@lru_cache(maxsize=2048)
-def criterion(node: Expression, context: str) -> Callable[[Any, Any, Any], bool | None]:
+def predicate(node: Expression, context: str) -> Callable[[Any, Any, Any], bool | None]:
     """The function that decides an expression for a value, its resource and its root resource."""
-    decides: Callable[[Any, Any, Any], bool | None] = build(*predicate_source(node, context))
+    decides: Callable[[Any, Any, Any], bool | None] = build(lambda: predicate_source(node, context))
     return decides
+
+
+criterion = lru_cache(maxsize=2048)(predicate)
 
 
 def _source(compiler: Compiler, parameters: str, body: str, otherwise: str) -> str:
@@ -207,10 +209,11 @@ def _source(compiler: Compiler, parameters: str, body: str, otherwise: str) -> s
     return "\n".join(lines)
 
 
-def build(source: str, constants: Mapping[str, Any]) -> Any:
-    """The function that `source` defines."""
-    namespace: dict[str, Any] = {**_RUNTIME, **constants}
+def build(write: Callable[[], tuple[str, Mapping[str, Any]]]) -> Any:
+    """The function that the source and the constants from `write` define."""
     try:
+        source, constants = write()
+        namespace: dict[str, Any] = {**_RUNTIME, **constants}
         exec(compile(source, "<FHIRPath>", "exec"), namespace)  # noqa: S102 - made of repr() and fixed text only
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise FhirPathError("The expression is too complex.") from error

@@ -1,13 +1,14 @@
 """What the definitions say about types, in the form that the compiler and compiled functions need.
 
-A type is named by its R4 name (`Quantity`), or by the path of a backbone element (`Observation.component`).
+A type is named by its R4 name (`Quantity`), or by the path of a backbone element (`Observation.component`). Names may
+come from a request, so every cache is bounded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from app.fhir import definitions
 from app.fhir.definitions import Element
@@ -60,7 +61,7 @@ def _step(element: Element) -> Step:
     return Step(element.name, names, element.is_list, element.choice)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def steps(type_name: str) -> Mapping[str, Step]:
     """The steps from a type, by FHIRPath name (`value`, not `valueQuantity`)."""
     if not is_type(type_name.partition(".")[0]):
@@ -68,7 +69,7 @@ def steps(type_name: str) -> Mapping[str, Step]:
     return {name: _step(element) for name, element in definitions.children(type_name).items()}
 
 
-@cache
+@lru_cache(maxsize=4096)
 def is_type(name: str) -> bool:
     """Whether R4 has a type or resource of this name."""
     try:
@@ -83,19 +84,19 @@ def is_resource(name: str) -> bool:
     return is_type(name) and definitions.is_resource_type(name)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def properties(type_name: str) -> Mapping[str, str]:
     """Every JSON property of a type, with the type of its values."""
     return {name: kind for step in steps(type_name).values() for name, kind in step.properties.items()}
 
 
-@cache
+@lru_cache(maxsize=4096)
 def is_dynamic(type_name: str) -> bool:
     """Whether only the content says which type it is."""
     return not type_name or type_name in _ABSTRACT
 
 
-@cache
+@lru_cache(maxsize=4096)
 def ancestors(type_name: str) -> frozenset[str]:
     """The type itself and every type it specialises; a backbone element specialises BackboneElement."""
     found = {type_name}
@@ -106,7 +107,7 @@ def ancestors(type_name: str) -> frozenset[str]:
     return frozenset(found)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def is_a(type_name: str, wanted: str) -> bool:
     """Whether `type_name` is `wanted` or one of its specialisations."""
     if wanted in _SYSTEM:
@@ -114,7 +115,7 @@ def is_a(type_name: str, wanted: str) -> bool:
     return wanted in ancestors(type_name)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def type_named(specifier: str) -> str:
     """The type that a type specifier names, `FHIR.` and `System.` removed. Raises FhirPathError when there is none."""
     namespace, _, name = specifier.rpartition(".")
@@ -124,7 +125,7 @@ def type_named(specifier: str) -> str:
     return name
 
 
-@cache
+@lru_cache(maxsize=4096)
 def context_step(context: str) -> Step:
     """The types that a value at `context` may have: a type, a path, or a choice such as `Extension.value[x]`."""
     name, _, last = context.rpartition(".")

@@ -10,7 +10,8 @@ from app.errors import Invalid, Issue
 from app.fhir.definitions import is_resource_type
 from app.fhir.findings import MOST, NOT_OBJECT, Finding
 from app.fhir.validation.contained import contained_types
-from app.fhir.validation.elements import resource_check
+from app.fhir.validation.elements import Types
+from app.fhir.validation.objects import Objects
 from app.fhir.validation.walk import Walk
 
 __all__ = ["Checked", "check", "issues"]
@@ -28,12 +29,12 @@ class Checked:
     uris: list[tuple[Any, Any]]
 
 
-_check = resource_check(False)
-_check_with_warnings = resource_check(True)
+_check = Types(Objects(), warnings=False).resource
+_check_with_warnings = Types(Objects(), warnings=True).resource
 
 
 def check(resource: Any, type_name: str | None = None) -> Checked:
-    """Raises Invalid, with every problem, unless `resource` is a valid resource; of type `type_name` when that is given."""
+    """Raises Invalid, with every problem, unless `resource` is a valid resource, and of type `type_name` if given."""
     walk = _start(resource, type_name)
     found = _check(resource, walk)
     if found:
@@ -55,7 +56,9 @@ def _start(resource: Any, type_name: str | None) -> Walk:
         raise Invalid(issues=[Finding("structure", NOT_OBJECT[0].text).issue(type_name or "Resource")])
     kind = resource.get("resourceType")
     if type_name is not None and kind != type_name:
-        raise Invalid(issues=[Issue("invalid", f"A resource of type {type_name} is expected.", f"{type_name}.resourceType")])
+        raise Invalid(
+            issues=[Issue("invalid", f"A resource of type {type_name} is expected.", f"{type_name}.resourceType")]
+        )
     return Walk(resource, resource, resource, contained_types(resource) if "contained" in resource else {})
 
 

@@ -1,4 +1,4 @@
-"""Contained resources: R4 references.html#contained, the invariants dom-2 to dom-5."""
+"""Resources in resources: contained ones (R4 references.html#contained, dom-2 to dom-5), and those of a message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from app.fhir.findings import Check, Finding, Outcome
 from app.fhir.validation.walk import Walk
 
-_NESTED = Finding("invariant", "dom-2: A contained resource must not contain others.", ".contained")
+_NESTED = (Finding("invariant", "dom-2: A contained resource must not contain others."),)
 _NO_ID = Finding("required", "A contained resource needs an id.", ".id")
 _FORBIDDEN_META = {
     "versionId": Finding("invariant", "dom-4: A contained resource has no version.", ".meta.versionId"),
@@ -33,6 +33,8 @@ def contained_check(resource_check: Check) -> Check:
     """The check of one contained resource: that of any resource, and what is forbidden inside another."""
 
     def check(value: Any, walk: Walk) -> Outcome:
+        if walk.resource is not walk.root:
+            return _NESTED
         if not isinstance(value, dict):
             return resource_check(value, walk)
         inner = walk.inside(value)
@@ -46,9 +48,21 @@ def contained_check(resource_check: Check) -> Check:
     return check
 
 
+def separate_check(resource_check: Check) -> Check:
+    """The check of a resource in a Bundle or Parameters: what it refers to is no matter of the message."""
+
+    def check(value: Any, walk: Walk) -> Outcome:
+        if not isinstance(value, dict):
+            return resource_check(value, walk)
+        inner = walk.apart(value, contained_types(value))
+        outcome = resource_check(value, inner)
+        walk.measured = inner.measured
+        return outcome
+
+    return check
+
+
 def _own_findings(value: Mapping[str, Any]) -> Iterator[Finding]:
-    if "contained" in value:
-        yield _NESTED
     if "id" not in value:
         yield _NO_ID
     meta = value.get("meta")
@@ -58,7 +72,7 @@ def _own_findings(value: Mapping[str, Any]) -> Iterator[Finding]:
 
 def containment(resource: dict[str, Any], walk: Walk) -> Outcome:
     """That the ids of the contained resources differ and that each is used, once everything else has been walked."""
-    return list(_bad_ids(resource, walk)) or None
+    return None if resource is not walk.root else list(_bad_ids(resource, walk)) or None
 
 
 def _bad_ids(resource: Mapping[str, Any], walk: Walk) -> Iterator[Finding]:

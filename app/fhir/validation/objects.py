@@ -1,8 +1,8 @@
 """The check of a JSON object against the fields of an R4 type.
 
 Objects of a type come in few *shapes*: a shape is the names of the properties, in order. All that depends on the names
-alone (unknown names, missing elements, choices made twice, many invariants) is settled when objects of a shape are found
-right; from then on only the values of this shape are checked, by a function made for it.
+alone (unknown names, missing elements, choices made twice, many invariants) is settled when objects of a shape are
+found right; from then on only the values of this shape are checked, by a function made for it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from app.fhir.validation.walk import Walk
 
 Shape = tuple[str, ...]
 
-# A function is made for a shape that comes again and again. Clients are regular; whoever is not is answered more slowly.
-_MEETINGS = 4
-_MOST_SHAPES = 4096
+# A function is made for a shape that comes again. Clients are regular; whoever is not is answered more slowly.
+MEETINGS = 4
+MOST_SHAPES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One property. `item` is the check without the array around it; `sibling` is the check of `_name` of a primitive."""
+    """One property. `item` is the check without the array around it, `sibling` that of the `_name` of a primitive."""
 
     test: Test
     item: Check
@@ -52,14 +52,15 @@ class Type:
     choices: Mapping[str, Sequence[str]]
     rules: Sequence[Rule]
     wholes: Sequence[Whole] = ()
-    is_element: bool = True
+    needs_more_than_id: bool = True
 
 
 class Objects:
-    """The checks of all types, with the shapes they have met."""
+    """Makes the checks of types, which together keep a limited number of functions for shapes."""
 
-    def __init__(self) -> None:
-        self._room = _MOST_SHAPES
+    def __init__(self, meetings: int = MEETINGS, room: int = MOST_SHAPES) -> None:
+        self._meetings = meetings
+        self._room = room
 
     def of(self, load: Callable[[], Type]) -> Test:
         """The check of objects of the type that `load` gives; it is not called before the first object is met."""
@@ -83,11 +84,11 @@ class Objects:
 
         def learn(shape: Shape, value: dict[str, Any]) -> None:
             met[shape] += 1
-            if met[shape] == _MEETINGS:
+            if met[shape] == self._meetings:
                 del met[shape]
                 self._room -= 1
                 shapes[shape] = _quickly(loaded[0], value)
-            elif len(met) > _MOST_SHAPES:
+            elif len(met) > MOST_SHAPES:
                 met.clear()
 
         return Test(check, of_known_shape(shapes))
@@ -105,7 +106,7 @@ def judge(kind: Type, value: dict[str, Any], walk: Walk) -> Outcome:
 def _quickly(kind: Type, valid: dict[str, Any]) -> Check:
     """The check of objects of the shape of `valid`, for which all that the shape decides has been decided."""
     rules = [rule.check for rule in kind.rules if not rule.settled_by_shape(valid)]
-    return unrolled(_tests(kind, valid), [*_wholes(kind, valid), *rules])
+    return unrolled(_tests(kind, valid), _wholes(kind, valid), rules)
 
 
 def _tests(kind: Type, value: Mapping[str, Any]) -> dict[str, Test]:
@@ -142,5 +143,5 @@ def _shape_findings(kind: Type, value: Mapping[str, Any]) -> Iterator[Finding]:
     for name, alternatives in kind.choices.items():
         if sum(one in value or "_" + one in value for one in alternatives) > 1:
             yield Finding("structure", "Only one of the types of this element may be given.", step(name))
-    if kind.is_element and tuple(value) == ("id",):
+    if kind.needs_more_than_id and tuple(value) == ("id",):
         yield Finding("invariant", "ele-1: An element has a value or children, not only an id.")

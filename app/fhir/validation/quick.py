@@ -1,6 +1,6 @@
 """The quick way through an object of a known shape: its checks unrolled into one function without a loop.
 
-The source is made of the fixed text of the `Quick`s below and of numbered names; no name or value of a client enters it.
+The source is made of the fixed text of the `Quick`s below and of numbered names; nothing that a client sent enters it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ class Quick:
     constants: Mapping[str, Any] = field(default_factory=dict)
 
 
+CALL = Quick("{check}({v}, walk)")
+NOTHING = Quick("None")
+
+
 @dataclass(frozen=True, slots=True)
 class Test:
     """A check of a value and the quick way to its answer; for an array, `item` is the test of each entry."""
 
     check: Check
-    quick: Quick = Quick("{check}({v}, walk)")
+    quick: Quick = CALL
     item: Test | None = None
 
 
@@ -51,7 +55,7 @@ _CODE = "{v}.__class__ is str and {v} and {v}.isprintable() and ' ' not in {v}"
 _URI = _unless(_CODE + " and {v}[0] not in 'u#'")
 _INTEGER = f"{{v}}.__class__ is int and %d <= {{v}} <= {LARGEST_INTEGER}"
 # Only the reader makes Numbers, so their syntax is right.
-_DECIMAL = f"{{v}}.__class__ is int or {{v}}.__class__ is {{Number}} and len({{v}}) <= {MOST_DIGITS} and 'e' not in {{v}}.lower()"
+_DECIMAL = f"{{v}}.__class__ is {{Number}} and len({{v}}) <= {MOST_DIGITS} and 'e' not in {{v}}.lower()"
 
 QUICK: Mapping[str, Quick] = {
     "boolean": _unless("{v} is True or {v} is False"),
@@ -59,7 +63,7 @@ QUICK: Mapping[str, Quick] = {
     "code": _unless(_CODE),
     "date": _date("date"),
     "dateTime": _date("dateTime"),
-    "decimal": _unless(_DECIMAL, Number=Number),
+    "decimal": _unless("{v}.__class__ is int or " + _DECIMAL, Number=Number),
     "instant": _date("instant"),
     "integer": _unless(_INTEGER % (-LARGEST_INTEGER - 1)),
     "markdown": _STRING,
@@ -69,8 +73,6 @@ QUICK: Mapping[str, Quick] = {
     "uri": _URI,
     "url": _URI,
 }
-
-NOTHING = Quick("None")
 
 
 def member(allowed: frozenset[str]) -> Quick:
@@ -82,17 +84,19 @@ def of_known_shape(shapes: Mapping[tuple[str, ...], Check]) -> Quick:
     return Quick(f"{{t}}({{v}}, walk) if {known} else {{check}}({{v}}, walk)", {"shapes": shapes})
 
 
-def unrolled(tests: Mapping[str, Test], wholes: Sequence[Check]) -> Check:
-    """The check of objects with exactly the properties of `tests`, in their order."""
+def unrolled(tests: Mapping[str, Test], wholes: Sequence[Check], rules: Sequence[Check]) -> Check:
+    """The check of objects with exactly the properties of `tests`, in order; the `rules` judge only valid ones."""
     constants: dict[str, Any] = {"settle": settle, "settle_entry": settle_entry, "names": tuple(tests)}
+    constants |= {f"whole{n}": whole for n, whole in enumerate([*wholes, *rules])}
     lines = [f"[{', '.join(f'v{n}' for n in range(len(tests)))}] = value.values()", "found = None"]
     for n, test in enumerate(tests.values()):
-        lines += _value(test, n) if test.item is None else _entries(test, test.item, n)
+        lines += _value(test, n) if test.item is None else _entries(test.item, n)
         constants |= {f"check{n}": test.check, f"item{n}": test.item and test.item.check}
         constants |= {f"k{n}{name}": constant for name, constant in (test.item or test).quick.constants.items()}
-    for n, whole in enumerate(wholes):
-        constants[f"whole{n}"] = whole
-        lines += [f"outcome = whole{n}(value, walk)", "if outcome:", "    found = [*(found or ()), *outcome]"]
+    lines += [line for n in range(len(wholes)) for line in _whole(n)]
+    if rules:
+        lines += ["if found:", "    return found"]
+        lines += [line for n in range(len(rules)) for line in _whole(len(wholes) + n)]
     return _function([*lines, "return found"], constants)
 
 
@@ -104,7 +108,7 @@ def _value(test: Test, n: int) -> list[str]:
     ]
 
 
-def _entries(test: Test, item: Test, n: int) -> list[str]:
+def _entries(item: Test, n: int) -> list[str]:
     """The same for an array, entry by entry."""
     return [
         f"if v{n}.__class__ is list and v{n}:",
@@ -115,6 +119,10 @@ def _entries(test: Test, item: Test, n: int) -> list[str]:
         "else:",
         f"    found = settle(found, check{n}(v{n}, walk), value, names[{n}], walk)",
     ]
+
+
+def _whole(n: int) -> list[str]:
+    return [f"outcome = whole{n}(value, walk)", "if outcome:", "    found = [*(found or ()), *outcome]"]
 
 
 def _fill(quick: Quick, value: str, check: str, n: int) -> str:

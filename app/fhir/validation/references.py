@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from app.fhir.definitions import is_resource_type, resource_types
@@ -33,7 +33,10 @@ def reference_check(targets: Collection[str]) -> Check:
         text = value.get("reference")
         if text.__class__ is not str:
             return _check_type(value, None, allowed) if "type" in value else None
-        walk.references.append(value)
+        if len(value) == 1 or ("identifier" not in value and "extension" not in value):
+            walk.references.append(value)
+        else:
+            _insert(value, walk.references)
         if "type" not in value and (text[:4] == "urn:" or text.partition("/")[0] in allowed):
             return None
         return literal(value, text, walk)
@@ -53,8 +56,25 @@ def reference_check(targets: Collection[str]) -> Check:
     return check
 
 
+def _insert(value: dict[str, Any], references: list[dict[str, Any]]) -> None:
+    """In document order: a reference stands before those within it, which have been met already."""
+    inner = {id(child) for child in _objects(value)}
+    at = len(references)
+    while at and id(references[at - 1]) in inner:
+        at -= 1
+    references.insert(at, value)
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _objects(child)
+
+
 def _check_type(value: dict[str, Any], kind: str | None, allowed: Collection[str]) -> Outcome:
-    """Reference.type names a resource type, an allowed one, and the one of the literal reference if that tells its type."""
+    """Reference.type names a resource type, an allowed one, and that of the literal reference if it tells its type."""
     claimed = value["type"]
     if claimed.__class__ is not str or not is_resource_type(claimed):
         return _UNKNOWN_TYPE

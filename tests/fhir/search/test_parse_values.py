@@ -150,7 +150,6 @@ def test_quantities(text: str, prefix: Prefix, system: str | None, code: str | N
         ("subject:Group", "Group/1", ReferenceValue("Group", "1", None)),
         ("patient", "1", ReferenceValue("Patient", "1", None)),
         ("patient:Patient", "1", ReferenceValue("Patient", "1", None)),
-        ("encounter", "1", ReferenceValue("Encounter", "1", None)),
         ("specimen", "1", ReferenceValue("Specimen", "1", None)),
     ],
 )
