@@ -34,7 +34,7 @@ async def test_every_element_is_stored_and_indexed(fhir: Fhir, kind: str):
     codes = dict(zip(sent, statuses(answer["entry"]), strict=True))
     assert set(codes.values()) <= {201, 400}, codes
     refused = [name for name, code in codes.items() if code == 400]
-    assert len(refused) <= 0.25 * len(codes), refused
+    assert len(refused) <= 1 + 0.2 * len(codes), refused
     made = {name: item for name, item in zip(sent, answer["entry"], strict=True) if codes[name] == 201}
     reads = await fhir.bundle("batch", *(entry("GET", location(item)) for item in made.values()))
     for name, item in zip(made, success(reads, 200)["entry"], strict=True):

@@ -58,11 +58,14 @@ class Resolver:
                 self.known[text] = f"{kind}/{one}"
 
     def resolved(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: self.resolved(v) for k, v in value.items()}
         if isinstance(value, list):
-            return [self.resolved(v) for v in value]
-        return self.known.get(value, value) if type(value) is str else value
+            return [self.resolved(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        found = {name: self.resolved(item) for name, item in value.items()}
+        if str(found.get("reference")) in self.known:
+            found["reference"] = self.known[found["reference"]]
+        return found
 
 
 def references(value: Any) -> list[str]:

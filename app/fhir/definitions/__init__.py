@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ElementType:
-    """One type that an element may have: `code` such as `Quantity`, `targets` when it is a typed Reference or canonical."""
+    """One type that an element may have: `code` such as `Quantity`; `targets` of a Reference or canonical."""
 
     code: str
     targets: tuple[str, ...] = ()
@@ -138,7 +138,8 @@ def is_primitive(name: str) -> bool:
 @cache
 def required_codes() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     """The codes of each required value set, by system. Value sets that cannot be listed (mime types) are absent."""
-    return {url: {s: tuple(codes) for s, codes in systems.items()} for url, systems in load_table("required-codes.json").items()}
+    table = load_table("required-codes.json")
+    return {url: {system: tuple(codes) for system, codes in systems.items()} for url, systems in table.items()}
 
 
 @cache
@@ -148,5 +149,6 @@ def invariants() -> tuple[Invariant, ...]:
 
 @cache
 def compartments() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    """Compartment type → resource type → the search parameters that put a resource into it (`{def}` is the type itself)."""
-    return {name: {t: tuple(codes) for t, codes in row.items()} for name, row in load_table("compartments.json").items()}
+    """Compartment type → resource type → the search parameters that put a resource into it (`{def}`: itself)."""
+    table = load_table("compartments.json")
+    return {name: {type_name: tuple(codes) for type_name, codes in row.items()} for name, row in table.items()}

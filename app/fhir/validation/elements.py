@@ -107,9 +107,10 @@ class Types:
 
     def _ruled(self, element: Element, kind: ElementType | None, item: Test) -> Test:
         """The check with the invariants that R4 has for this element alone, such as org-3 for Organization.telecom."""
-        if kind is None or kind.code in _BACKBONES:
+        context = element.same_as or (kind.code if kind else "")
+        if context in _BACKBONES:
             return item
-        own = element_rules(element.path, kind.code, warnings=self._warnings)
+        own = element_rules(element.path, context, warnings=self._warnings)
         return Test(_with_rules(item.check, [rule.check for rule in own])) if own else item
 
     def _item(self, element: Element, kind: ElementType | None) -> Test:
