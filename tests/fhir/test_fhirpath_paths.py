@@ -56,6 +56,7 @@ def _found(expression: str, resource: dict[str, Any], context: str | None = None
         ("Patient.name.where(given = 'A')", []),
         ("Patient.name.where(given contains 'A').family", ["F"]),
         ("Patient.name.given.where($this = 'B')", ["B"]),
+        ("Patient.name.given.where($this.exists())", ["A", "B"]),
         ("Patient.name[0].family", ["F"]),
         ("Patient.name[1].text", ["T"]),
         ("Patient.name[7].text", []),

@@ -56,6 +56,8 @@ PATIENT = {
         ("active", True),
         ("active = true", True),
         ("active != true", False),
+        ("active = false", False),
+        ("active != false", True),
         ("active.not()", False),
         ("gender", True),
         ("gender = 'male'", True),
@@ -79,6 +81,7 @@ PATIENT = {
         ("name.given.isDistinct()", True),
         ("name.all(family = 'Ee')", True),
         ("name.all(given.exists())", False),
+        ("name.all(given.first() = 'Ann')", False),
         ("communication.all(false)", True),
         ("name.select(given.count()) = (2 | 0)", True),
         ("name.given.intersect('Bo' | 'X') = 'Bo'", True),
@@ -273,3 +276,22 @@ def test_a_contained_reference_resolves() -> None:
 def test_every_invariant_compiles() -> None:
     for invariant in definitions.invariants():
         compile_predicate(invariant.expression, invariant.path)
+
+
+class _Counting(dict[str, Any]):
+    """A resource that counts how often each property is asked for."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        super().__init__(content)
+        self.asked: list[str] = []
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.append(key)
+        return super().get(key, default)
+
+
+def test_what_does_not_depend_on_the_item_is_worked_out_once() -> None:
+    patient = _Counting({"resourceType": "Patient", "name": [{"family": "A"}] * 50, "telecom": [{"value": "A"}]})
+    assert _holds("name.all(family in %resource.telecom.value)", patient) is True
+    assert _holds("name.all(%resource.telecom.value.where($this = 'B').empty())", patient) is True
+    assert patient.asked.count("telecom") == 2

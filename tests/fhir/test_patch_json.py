@@ -21,6 +21,7 @@ PATIENT: dict[str, Any] = {
     "name": [{"family": "A", "given": ["x", "y"]}, {"family": "B"}],
     "a/b": {"m~n": 1},
     "": "empty",
+    "~1": "tilde",
 }
 
 
@@ -37,6 +38,7 @@ PATIENT: dict[str, Any] = {
         ({"op": "replace", "path": "/name/0/given/1", "value": "z"}, "name", [["x", "z"], None]),
         ({"op": "replace", "path": "/a~1b/m~0n", "value": 2}, "a/b", {"m~n": 2}),
         ({"op": "replace", "path": "/", "value": "e"}, "", "e"),
+        ({"op": "replace", "path": "/~01", "value": "t"}, "~1", "t"),
         ({"op": "move", "from": "/name/0", "path": "/name/1"}, "name", [None, ["x", "y"]]),
         ({"op": "move", "from": "/name/1", "path": "/name/1"}, "name", [["x", "y"], None]),
         ({"op": "move", "from": "/active", "path": "/deceasedBoolean"}, "deceasedBoolean", True),

@@ -134,6 +134,16 @@ async def test_the_latest_version_decides(fhir: Fhir):
     assert (await fhir.delete(f"Patient/{made['id']}")).status_code == 204
 
 
+async def test_references_inside_a_message_do_not_count(fhir: Fhir):
+    """bundle.html#references: what a stored Bundle or Parameters holds is a message, and no record of this server."""
+    made = await fhir.created(patient())
+    inner = [observation(subject=reference(target)) for target in (made, "Patient/does-not-exist")]
+    await fhir.created({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in inner]})
+    named = [{"name": "x", "resource": one} for one in inner]
+    await fhir.created({"resourceType": "Parameters", "parameter": named})
+    assert (await fhir.delete(f"Patient/{made['id']}")).status_code == 204
+
+
 async def test_a_reference_to_itself_blocks_nothing(fhir: Fhir):
     """#delete: with the resource the reference is gone too."""
     chosen = unique()

@@ -47,6 +47,15 @@ async def test_conditions_combine(world: World, query: str, labels: set[str]):
     assert await world.found("Patient", query) == labels
 
 
+async def test_missing_parts_the_world_in_two(world: World):
+    """#missing: for every parameter of the type, each resource has a value or has none."""
+    rest = (await world.fhir.read("metadata"))["rest"][0]["resource"]
+    listed = next(item["searchParam"] for item in rest if item["type"] == "Patient")
+    for name in (item["name"] for item in listed if item["name"] not in ("_id", "_lastUpdated")):
+        absent, there = [await world.found("Patient", f"{name}:missing={value}") for value in ("true", "false")]
+        assert (absent | there, absent & there) == (set(PATIENTS), set()), name
+
+
 REFUSED = [
     "banana=1",
     "gender:banana=male",

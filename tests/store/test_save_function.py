@@ -13,7 +13,7 @@ PINNED = "6f583ca2c3a09a21"
 
 
 def test_a_changed_text_needs_a_new_version():
-    """Two releases may run side by side: a changed function gets a new VERSION, a new revision, and a new digest here."""
+    """Two releases may run side by side: a changed function gets a new VERSION, a new revision and a new digest."""
     assert (save_function.VERSION, sha256(save_function.create().encode()).hexdigest()[:16]) == (1, PINNED)
 
 

@@ -16,9 +16,9 @@ def write_cursor(rid: int) -> str:
 def read_cursor(text: str) -> int:
     """Raises ValueError when `write_cursor` has not made it."""
     try:
-        version, rid = _LAYOUT.unpack(urlsafe_b64decode(text.encode("ascii")))
+        _, rid = _LAYOUT.unpack(urlsafe_b64decode(text.encode("ascii")))
     except (error, ValueError):
         raise ValueError from None
-    if version != _VERSION or rid < 0 or write_cursor(rid) != text:
+    if rid < 0 or write_cursor(rid) != text:
         raise ValueError
     return int(rid)

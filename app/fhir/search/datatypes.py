@@ -64,11 +64,9 @@ def _boolean(value: bool) -> list[Token]:
 
 @cache
 def code_in(value_set: str | None) -> Rows:
-    """Codes with the system that their required binding implies, where it is only one."""
-    systems: dict[str, str | None] = {}
-    for system, codes in required_codes().get(value_set or "", {}).items():
-        for code in codes:
-            systems[code] = None if code in systems else system
+    """Codes with the system that their required binding implies. No R4 value set has a code in two systems."""
+    found = required_codes().get(value_set or "", {})
+    systems = {code: system for system, codes in found.items() for code in codes}
     return lambda value: [_token(systems.get(value), value)]
 
 

@@ -114,9 +114,7 @@ def _read_number(text: str, _: Reading) -> NumberValue:
 
 def _read_quantity(text: str, reading: Reading) -> QuantityValue:
     number, *unit = split(text, "|")
-    if len(unit) not in (0, 2):
-        raise ValueError
-    system, code = (token_key(unescape(part)) or None for part in unit or ("", ""))
+    system, code = (token_key(unescape(part)) or None for part in unit or ("", ""))  # else ValueError
     found = _read_number(number, reading)
     return QuantityValue(found.prefix, found.value, found.lo, found.hi, system, code)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.fhir.definitions import resource_types
+from app.fhir.definitions import required_codes, resource_types
 from app.fhir.search.parameters import REFERENCE_LINK, Kind, SearchParameter, parameter, parameters
 from tools.generate_search_parameters import generate
 
@@ -133,3 +133,9 @@ def test_generating_shares_rows_only_of_equal_sets_and_kinds() -> None:
     shared = {row["code"]: row.get("union_of") for row in generate([gender, active, both, other_kind], [])}
     assert shared == {"active": None, "both": ["active", "gender"], "gender": None, "string": None}
     assert all("union_of" not in row for row in generate([gender, both], []))
+
+
+def test_no_code_stands_in_two_systems_so_that_a_binding_implies_one() -> None:
+    for systems in required_codes().values():
+        codes = [code for listed in systems.values() for code in listed]
+        assert len(set(codes)) == len(codes)
