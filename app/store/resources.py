@@ -80,10 +80,11 @@ async def horizon(connection: Connection) -> datetime:
     """The time before which no running transaction can still add a version.
 
     A feed that reads only below it never skips a version that is committed late: whoever is writing took its time
-    stamp after its transaction began. It must be read in a statement before the feed's own.
+    stamp, which has whole milliseconds, after its transaction began. It must be read in a statement before the feed's
+    own.
     """
     found: datetime = await connection.fetchval(
-        "SELECT least(clock_timestamp(), min(xact_start)) FROM pg_stat_activity "
+        "SELECT date_trunc('milliseconds', least(clock_timestamp(), min(xact_start))) FROM pg_stat_activity "
         "WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
     )
     return found

@@ -45,6 +45,9 @@ DECLARE
   bad bigint[];
   stamp timestamptz;
 BEGIN
+  -- The feed horizon counts transactions with an identifier: have one before taking the time.
+  PERFORM pg_current_xact_id();
+
   -- A delete excludes writers that link to its resource; links to different resources rarely share a bucket.
   IF integrity AND (deletes OR g_id IS NOT NULL) THEN
     PERFORM CASE WHEN alone THEN pg_advisory_xact_lock(7265, bucket)

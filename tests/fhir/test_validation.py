@@ -1,5 +1,7 @@
 """What is refused, where and with which code; and what is not."""
 
+from time import perf_counter
+
 import pytest
 
 from app.errors import Invalid
@@ -226,6 +228,23 @@ def test_problems_do_not_tell_values():
 
 def test_a_report_is_not_endless():
     assert len(issues(patient(name=[{"family": ""}] * 5000))) == 1000
+
+
+@pytest.mark.parametrize("entry", [{}, "", None, {"family": ""}, {"a": 1}, {"given": [""] * 100}], ids=str)
+def test_much_that_is_wrong_takes_little_time(entry):
+    started = perf_counter()
+    with pytest.raises(Invalid):
+        check(patient(name=[{"text": "A"}, *[entry] * 300_000]))
+    assert perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    "reference", ["http://" + "/Aa" * 300_000, "Patient?" + "a" * 1_000_000, "A" * 1_000_000, "#" * 1_000_000]
+)
+def test_long_references_take_little_time(reference):
+    started = perf_counter()
+    issues(observation(subject={"reference": reference}))
+    assert perf_counter() - started < 1
 
 
 def test_warnings_are_told_but_do_not_refuse():

@@ -105,8 +105,6 @@ PARAMETERS = st.sampled_from(
         "patient",
         "status",
         "_count",
-    ]
-    + [
         "code-value-quantity",
         "combo-code",
         "value-string",

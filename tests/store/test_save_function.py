@@ -9,7 +9,7 @@ import asyncpg
 from app.store import save_function
 from app.store.tables import INDEX_TABLES, SQLModel
 
-PINNED = "6f583ca2c3a09a21"
+PINNED = "fa6bde128b7e9862"
 
 
 def test_a_changed_text_needs_a_new_version():

@@ -116,6 +116,8 @@ def _entries(item: Test, n: int) -> list[str]:
         f"        outcome = {_fill(item.quick, 'entry', f'item{n}', n)}",
         "        if outcome:",
         f"            found = settle_entry(found, outcome, v{n}, names[{n}], index, walk)",
+        f"            if found and len(found) >= {MOST}:",
+        "                break",
         "else:",
         f"    found = settle(found, check{n}(v{n}, walk), value, names[{n}], walk)",
     ]
@@ -141,7 +143,8 @@ def settle(found: list[Finding] | None, outcome: Outcome, value: Any, name: str,
     if outcome is NOTE:
         walk.note(value, name)
     elif outcome:
-        return [*(found or ()), *below(outcome, step(name))]
+        found = found or []
+        found.extend(below(outcome, step(name)))
     return found
 
 
@@ -151,6 +154,7 @@ def settle_entry(
     """The same for one entry of the array that is the property `name`."""
     if outcome is NOTE:
         walk.note(entries, index)
-    elif outcome and len(found or ()) < MOST:
-        return [*(found or ()), *below(outcome, f"{step(name)}[{index}]")]
+    elif outcome:
+        found = found or []
+        found.extend(below(outcome, f"{step(name)}[{index}]"))
     return found

@@ -26,6 +26,8 @@ def list_of(item: Check) -> Check:
             if outcome:
                 found = found or []
                 _settle(found, outcome, value, index, walk)
+                if len(found) >= MOST:
+                    break
         return found
 
     return check
@@ -39,7 +41,7 @@ def padded(item: Check) -> Check:
 def _settle(found: list[Finding], outcome: Outcome, value: Any, index: int, walk: Walk) -> None:
     if outcome is NOTE:
         walk.note(value, index)
-    elif outcome and len(found) < MOST:
+    elif outcome:
         found.extend(below(outcome, f"[{index}]"))
 
 
