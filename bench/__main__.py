@@ -43,8 +43,8 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, help="these workloads; nothing is written then")
-    parser.add_argument("--pairs", type=int, default=5, help="pairs of ours and limit for each workload")
-    parser.add_argument("--seconds", type=int, default=5, help="seconds of load in each half of a pair")
+    parser.add_argument("--pairs", type=int, default=7, help="pairs of ours and limit for each workload")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds of load in each half of a pair")
     parser.add_argument("--base", help="measure another FHIR server at this base instead; it keeps the data")
     parser.add_argument("--token", default=os.environ.get("CARELOOP_TOKEN"), help="bearer token for --base")
     return parser.parse_args()

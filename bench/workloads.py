@@ -129,7 +129,7 @@ def storage(loaded: Loaded) -> Row:
     resources = loaded.data.resources
     plain = sum(map(len, resources)) / len(resources)
     name = f"storage{loaded.data.suffix}"
-    return row(name, "bytes a resource", [(rows.stored_bytes(loaded.dsn) / len(resources), plain)])
+    return row(name, "bytes", [(rows.stored_bytes(loaded.dsn) / len(resources), plain)])
 
 
 def validate(run: Run, data: Dataset) -> Row:
@@ -146,7 +146,7 @@ def validate(run: Run, data: Dataset) -> Row:
         return _microseconds(loads, raw)
 
     name = f"validate{data.suffix}"
-    return row(name, "µs a resource", alternate(run, name, ours, limit))
+    return row(name, "µs", alternate(run, name, ours, limit))
 
 
 def _microseconds(work: Callable[[Any], object], items: Sequence[Any]) -> float:

@@ -42,12 +42,20 @@ def is_valid_id(text: str) -> bool:
     return _is_id(text) is not None
 
 
-@lru_cache(maxsize=32768)
+# The longest type, two ids and `/_history/` are shorter than this.
+_LONGEST = 200
+
+
 def local(text: str, base_url: str) -> Target | None:
     """What a reference names on this server: `Type/id`, also below `base_url` (given without a slash at its end).
 
     None for everything else: other servers, `urn:`, `#contained`, conditional references.
     """
+    return _local(text, base_url) if len(text) <= len(base_url) + _LONGEST else None
+
+
+@lru_cache(maxsize=32768)
+def _local(text: str, base_url: str) -> Target | None:
     match = _literal(text)
     if match is None and text.startswith(base_url + "/"):
         match = _literal(text, len(base_url) + 1)

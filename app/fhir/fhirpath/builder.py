@@ -10,7 +10,8 @@ from app.fhir.fhirpath.ast import Binary, Call, Expression, Index, Literal, Memb
 from app.fhir.fhirpath.code import Code, Items, Names, Truth, comprehension, opaque, partial, total
 from app.fhir.fhirpath.types import STRINGS
 
-LAMBDAS = frozenset(("where", "select", "all", "exists", "repeat", "trace", "iif"))
+# Functions whose arguments do not see the `$this` around the call: they have one of their own, or name a type.
+_CLOSED = frozenset(("where", "select", "all", "exists", "repeat", "trace", "iif", "ofType", "as", "is"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,10 @@ class Builder(ABC):
             case Member(base, _):
                 return base is not None and self.is_constant(base)
             case Call(base, name, arguments):
-                fixed = name in LAMBDAS or all(map(self.is_constant, arguments))
+                fixed = name in _CLOSED or all(map(self.is_constant, arguments))
                 return base is not None and self.is_constant(base) and fixed
+            case Binary("is" | "as", left, _):
+                return self.is_constant(left)
             case Index() | Binary() | Unary():
                 return all(map(self.is_constant, parts(node)))
             case _:
