@@ -13,6 +13,8 @@ LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --gen
 
 # Programs that want a home or a locale get along without the user's.
 export LC_ALL ?= C.UTF-8
+# Hospitals' networks often have a certificate authority of their own, which the system knows and uv does not.
+export UV_SYSTEM_CERTS ?= 1
 ifeq ($(HOME),)
 export HOME := $(CURDIR)/.venv/home
 endif

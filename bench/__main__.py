@@ -28,7 +28,7 @@ def main() -> int:
     try:
         wrk.require()
         if options.base:
-            report.show(elsewhere.measure(options.base, options.token, options.seconds), console)
+            report.show(elsewhere.measure(options.base, options.token, options.seconds), console, options.base)
             return 0
         rows = here(options, console)
     except wrk.InvalidRun as problem:

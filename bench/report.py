@@ -57,8 +57,8 @@ def _cells(found: Row) -> tuple[str, ...]:
 TITLES = ("workload", "CareLoop", "limit", "unit", "ratio", "least to greatest")
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
-    table = Table(*TITLES, title="CareLoop against its limits")
+def show(rows: Sequence[Row], console: Console, server: str = TITLES[1]) -> None:
+    table = Table(TITLES[0], server, *TITLES[2:])
     for found in rows:
         table.add_row(*_cells(found))
     console.print(table)

@@ -38,7 +38,7 @@ def element(definition: dict[str, Any]) -> dict[str, Any]:
 
 def structure(definition: dict[str, Any]) -> dict[str, Any]:
     elements = {path: element(e) for path, e in definition["elements"].items() if "." in path and e["max"] != "0"}
-    return {"kind": definition["kind"], "abstract": definition["abstract"], "base": definition["base"], "elements": elements}
+    return {name: definition[name] for name in ("kind", "abstract", "base")} | {"elements": elements}
 
 
 def invariant(row: dict[str, Any]) -> dict[str, Any]:
