@@ -50,7 +50,7 @@ class Rule:
 
     def settled_by_shape(self, value: Mapping[str, Any]) -> bool:
         """Whether every valid object with these property names satisfies the invariant."""
-        return judge(parse(self.invariant.expression), _present(self.context, value), value) is True
+        return judge(parse(self.invariant.expression), presence(self.context, value), value) is True
 
 
 @cache
@@ -85,16 +85,16 @@ def _lineage(path: str) -> Iterator[str]:
         yield from _lineage(structure(path).base)
 
 
-def _present(context: str, value: Mapping[str, Any]) -> frozenset[str]:
-    """The elements that have a value or an extension, as FHIRPath calls them: `value` for `valueString`."""
+def presence(context: str, value: Mapping[str, Any]) -> dict[str, bool]:
+    """For each element, as FHIRPath calls it (`value` for `valueString`), whether it has a value or an extension."""
     names = {name.removeprefix("_") for name in value}
-    return frozenset(e.name for e in children(context).values() if not names.isdisjoint(e.json_names()))
+    return {e.name: not names.isdisjoint(e.json_names()) for e in children(context).values()}
 
 
-def judge(node: Expression, present: Collection[str], names: Collection[str]) -> bool | None:
+def judge(node: Expression, present: Mapping[str, bool], names: Collection[str]) -> bool | None:
     """The result of a FHIRPath expression as far as it follows from which elements are present; None when it does not.
 
-    `present` are the elements that exist, `names` the JSON properties.
+    `present` tells of each element whether it exists, `names` are the JSON properties.
     """
     if isinstance(node, Binary) and node.operator in _OPERATORS:
         return _OPERATORS[node.operator](judge(node.left, present, names), judge(node.right, present, names))
@@ -111,20 +111,21 @@ def _negation(verdict: bool | None) -> bool | None:
     return None if verdict is None else not verdict
 
 
-def _has_value(base: Expression, present: Collection[str], names: Collection[str]) -> bool | None:
+def _has_value(base: Expression, present: Mapping[str, bool], names: Collection[str]) -> bool | None:
     """Only for an element that cannot repeat and has one type, `Period.start`: R4 asks it of no other."""
     if not isinstance(base, Member) or base.base is not None:
         return None
     if base.name not in present:
-        return False
-    return base.name in names or (None if "_" + base.name not in names else False)
-
-
-def _existence(node: Call, base: Expression, present: Collection[str]) -> bool | None:
-    nothing = _ON_NOTHING.get(node.name)
-    if nothing is None or (head := _head(base)) is None:
         return None
-    if head not in present:
+    return present[base.name] and (base.name in names or (None if "_" + base.name not in names else False))
+
+
+def _existence(node: Call, base: Expression, present: Mapping[str, bool]) -> bool | None:
+    nothing = _ON_NOTHING.get(node.name)
+    head = _head(base)
+    if nothing is None or head is None or head not in present:
+        return None
+    if not present[head]:
         return nothing
     is_plain = isinstance(base, Member) and base.base is None and not node.arguments
     return not nothing if is_plain and node.name in ("exists", "empty") else None

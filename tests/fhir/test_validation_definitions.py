@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.fhir.definitions import children, invariants, required_codes, resource_types, structure
 from app.fhir.fhirpath import compile_predicate
 from app.fhir.fhirpath.parser import parse
-from app.fhir.invariants import ENFORCED_ELSEWHERE, _present, element_rules, judge, rules
+from app.fhir.invariants import ENFORCED_ELSEWHERE, element_rules, judge, presence, rules
 from app.fhir.primitives import OPEN_CODES
 from tests.support.generated import resource
 
@@ -105,12 +105,18 @@ def test_a_look_at_the_names_decides_as_the_expression_does(random):
     made = resource(random)
     for path, value in objects(made, made["resourceType"]):
         for rule in rules(path, warnings=True):
-            verdict = judge(parse(rule.invariant.expression), _present(path, value), value)
+            verdict = judge(parse(rule.invariant.expression), presence(path, value), value)
             if verdict is not None:
                 assert compile_predicate(rule.invariant.expression, path)(value, made, made) is verdict, (
                     path,
                     rule.invariant.key,
                 )
+
+
+def test_a_path_that_starts_with_the_type_is_not_taken_for_an_absent_element():
+    appointment = {"status": "proposed", "cancelationReason": {"text": "a"}, "participant": []}
+    (rule,) = [r for r in rules("Appointment", warnings=False) if r.invariant.key == "app-4"]
+    assert not rule.settled_by_shape(appointment)
 
 
 def test_the_frequent_invariants_are_decided_by_names():
