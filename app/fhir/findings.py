@@ -48,5 +48,10 @@ def step(name: str) -> str:
     return f".{name}" if _is_plain_name(name) else ""
 
 
+def has_error(outcome: Outcome) -> bool:
+    """Whether the value is wrong. With warnings alone it is right enough for invariants to judge by it."""
+    return outcome is not None and any(finding.severity == "error" for finding in outcome)
+
+
 def below(outcome: Sequence[Finding], place: str) -> list[Finding]:
     return [finding.below(place) for finding in outcome[:MOST]]

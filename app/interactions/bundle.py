@@ -17,7 +17,7 @@ from app.fhir.transactions import Entry
 from app.fhir.types import FhirRequest, FhirResult, Interaction, Json
 from app.fhir.validation import check
 from app.interactions import criteria
-from app.interactions.commit import Prepare, located, result, save
+from app.interactions.commit import Prepare, breathe, located, result, save
 from app.interactions.conditional import decide
 from app.interactions.context import Context
 from app.interactions.writes import Write
@@ -110,21 +110,22 @@ class _Transaction:
         self._results: dict[int, FhirResult] = {}
 
     async def run(self) -> list[bundles.Response]:
-        self._prepare()
+        await self._prepare()
         async with self._context.server.connections.transaction() as connection:
             inner = replace(self._context, connection=connection)
             await self._write(inner, connection)
             await self._read(inner)
         return [_response(self._results[index]) for index in sorted(self._results)]
 
-    def _prepare(self) -> None:
+    async def _prepare(self) -> None:
         """Everything that needs no database. Raises one problem with all that is wrong."""
         check(self._envelope, "Bundle")
         if issues := transactions.overlaps(self._entries):
             raise Malformed(issues=issues)
         problems: list[Problem] = []
-        for entry in self._entries:
+        for number, entry in enumerate(self._entries):
             request = self._requests[entry.index]
+            await breathe(number)
             try:
                 self._context.authorize(request)
                 if request.interaction in self._prepares:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.errors import Conflict, Issue, Problem
@@ -20,6 +21,8 @@ from app.store.codec import compress, digest, template, with_meta
 from app.store.connections import Connection
 from app.store.save import Change, Link, Saved
 from app.store.save_function import CREATED, DELETED
+
+_BREATH = 32
 
 # What these say of another resource stays true when that resource is deleted.
 _RECORDS = frozenset({"Provenance", "AuditEvent"})
@@ -59,7 +62,10 @@ async def _perform_dependent(context: Context, write: Write) -> FhirResult:
 
 async def save(context: Context, connection: Connection, writes: Sequence[Write]) -> list[Saved | None]:
     """Store all that is not settled; one result a write, None for a settled one. All or none succeed."""
-    changes = [None if write.settled else change_of(context, write) for write in writes]
+    changes: list[Change | None] = []
+    for number, write in enumerate(writes):
+        await breathe(number)
+        changes.append(None if write.settled else change_of(context, write))
     wanted = [change for change in changes if change is not None]
     if not wanted:
         return [None] * len(writes)
@@ -81,6 +87,12 @@ def _explained(context: Context, dangling: store.Dangling, writes: Sequence[Writ
                 place = f"{write.location or write.type}{path_to(reference, write.resource)}.reference"
                 issues.append(Issue("not-found", f"There is no such {target.type} on this server.", place))
     return Conflict(issues=issues)
+
+
+async def breathe(number: int) -> None:
+    """Let other requests run now and then while a large bundle keeps the processor busy."""
+    if number % _BREATH == _BREATH - 1:
+        await asyncio.sleep(0)
 
 
 def change_of(context: Context, write: Write) -> Change:

@@ -33,11 +33,12 @@ def read_criteria(context: Context, type_name: str, query: str | Iterable[tuple[
 async def lock(connection: Connection, queries: Iterable[Query]) -> None:
     """Wait for every other transaction that decides by any of the same criteria, until this one ends."""
     keys = sorted({_key(query.type, *pair) for query in queries for pair in query.used})
-    await connection.execute("SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key", keys)
+    await connection.execute("SELECT pg_advisory_xact_lock(7266, key) FROM unnest($1::integer[]) AS key", keys)
 
 
 def _key(*parts: str) -> int:
-    return int.from_bytes(blake2b("\0".join(parts).encode(), digest_size=8).digest(), "big", signed=True)
+    """One of 1,024 numbers: PostgreSQL has room for a limited number of locks, and a bundle may have many criteria."""
+    return int.from_bytes(blake2b("\0".join(parts).encode(), digest_size=2).digest(), "big") & 1023
 
 
 async def find(

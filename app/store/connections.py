@@ -27,7 +27,7 @@ _SERVER_SETTINGS = {
     "jit": "off",
     "timezone": "UTC",
     "synchronous_commit": "on",
-    "idle_in_transaction_session_timeout": "30000",
+    "idle_in_transaction_session_timeout": "120000",
 }
 
 

@@ -266,6 +266,29 @@ def test_warnings_are_told_but_do_not_refuse():
     }
 
 
+def test_a_warning_within_does_not_hide_an_error_above():
+    element = {
+        "id": "a",
+        "path": "not a path",
+        "definition": "a",
+        "min": 0,
+        "max": "1",
+        "base": {"path": "a", "min": 0, "max": "1"},
+    }
+    odd = {"id": "a", "path": "A.B", "min": 0}
+    definition = {
+        "resourceType": "StructureDefinition",
+        "url": "a",
+        "name": "A",
+        "status": "draft",
+        "kind": "logical",
+        "type": "A",
+    }
+    definition |= {"abstract": True, "snapshot": {"element": [element | {"path": "a"}, odd]}}
+    assert {i.severity for i in issues(definition)} == {"error", "warning"}
+    assert ("invariant", "StructureDefinition.snapshot") in found(definition)
+
+
 def test_codes_of_a_concept_with_a_required_binding():
     system = "http://terminology.hl7.org/CodeSystem/condition-clinical"
     condition = {"resourceType": "Condition", "subject": {"reference": "Patient/1"}}

@@ -14,7 +14,7 @@ from app.fhir.definitions import (
     required_codes,
     structure,
 )
-from app.fhir.findings import NOT_OBJECT, NOTE, NULL, Check, Finding, Outcome
+from app.fhir.findings import NOT_OBJECT, NOTE, NULL, Check, Finding, Outcome, has_error
 from app.fhir.invariants import element_rules, rules
 from app.fhir.narrative import narrative
 from app.fhir.primitives import CHECKS, element_id
@@ -174,7 +174,10 @@ def _quiet(check: Check) -> Check:
 
 def _with_rules(item: Check, own: Sequence[Check]) -> Check:
     def check(value: Any, walk: Walk) -> Outcome:
-        return item(value, walk) or next(filter(None, (rule(value, walk) for rule in own)), None)
+        outcome = item(value, walk)
+        if has_error(outcome):
+            return outcome
+        return [*(outcome or ()), *(finding for rule in own for finding in rule(value, walk) or ())]
 
     return check
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.fhir.findings import EMPTY_OBJECT, NOT_OBJECT, NULL, Check, Finding, Outcome, step
+from app.fhir.findings import EMPTY_OBJECT, NOT_OBJECT, NULL, Check, Finding, Outcome, has_error, step
 from app.fhir.invariants import Rule
 from app.fhir.validation.quick import Test, of_known_shape, settle, unrolled
 from app.fhir.validation.siblings import aligned, padded
@@ -100,7 +100,9 @@ def judge(kind: Type, value: dict[str, Any], walk: Walk) -> Outcome:
     for name, test in _tests(kind, value).items():
         found = settle(found, test.check(value[name], walk), value, name, walk)
     found = [*(found or ()), *(finding for whole in _wholes(kind, value) for finding in whole(value, walk) or ())]
-    return found or [finding for rule in kind.rules for finding in rule.check(value, walk) or ()]
+    if has_error(found):
+        return found
+    return [*found, *(finding for rule in kind.rules for finding in rule.check(value, walk) or ())]
 
 
 def _quickly(kind: Type, valid: dict[str, Any]) -> Check:

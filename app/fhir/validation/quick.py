@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.fhir.findings import MOST, NOTE, Check, Finding, Outcome, below, step
+from app.fhir.findings import MOST, NOTE, Check, Finding, Outcome, below, has_error, step
 from app.fhir.json import Number
 from app.fhir.primitives import FORMATS, LARGEST_INTEGER, LONGEST_STRING, MOST_DIGITS
 from app.fhir.validation.walk import Walk
@@ -87,6 +87,7 @@ def of_known_shape(shapes: Mapping[tuple[str, ...], Check]) -> Quick:
 def unrolled(tests: Mapping[str, Test], wholes: Sequence[Check], rules: Sequence[Check]) -> Check:
     """The check of objects with exactly the properties of `tests`, in order; the `rules` judge only valid ones."""
     constants: dict[str, Any] = {"settle": settle, "settle_entry": settle_entry, "names": tuple(tests)}
+    constants["has_error"] = has_error
     constants |= {f"whole{n}": whole for n, whole in enumerate([*wholes, *rules])}
     lines = [f"[{', '.join(f'v{n}' for n in range(len(tests)))}] = value.values()", "found = None"]
     for n, test in enumerate(tests.values()):
@@ -95,7 +96,7 @@ def unrolled(tests: Mapping[str, Test], wholes: Sequence[Check], rules: Sequence
         constants |= {f"k{n}{name}": constant for name, constant in (test.item or test).quick.constants.items()}
     lines += [line for n in range(len(wholes)) for line in _whole(n)]
     if rules:
-        lines += ["if found:", "    return found"]
+        lines += ["if found and has_error(found):", "    return found"]
         lines += [line for n in range(len(rules)) for line in _whole(len(wholes) + n)]
     return _function([*lines, "return found"], constants)
 
