@@ -275,7 +275,7 @@ def test_a_warning_within_does_not_hide_an_error_above():
         "max": "1",
         "base": {"path": "a", "min": 0, "max": "1"},
     }
-    odd = {"id": "a", "path": "A.B", "min": 0}
+    odd = {"id": "a", "path": "1", "min": 0}
     definition = {
         "resourceType": "StructureDefinition",
         "url": "a",
@@ -285,6 +285,8 @@ def test_a_warning_within_does_not_hide_an_error_above():
         "type": "A",
     }
     definition |= {"abstract": True, "snapshot": {"element": [element | {"path": "a"}, odd]}}
+    right = definition | {"snapshot": {"element": [element | {"path": "A"}, element | {"path": "A.b", "id": "b"}]}}
+    assert found(right) == []
     assert {i.severity for i in issues(definition)} == {"error", "warning"}
     assert ("invariant", "StructureDefinition.snapshot") in found(definition)
 
