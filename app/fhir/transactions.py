@@ -10,6 +10,7 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,6 +28,8 @@ _HEADERS = {
     "ifNoneExist": "if-none-exist",
     "ifModifiedSince": "if-modified-since",
 }
+_USUAL = {"fullUrl", "resource", "request"}
+_USUAL_REQUEST = {"method", "url", "ifNoneExist"}
 _CARRIES = frozenset({"POST", "PUT", "PATCH"})
 _TYPED = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.CONDITIONAL_UPDATE})
 _PATCHES = frozenset({Interaction.PATCH, Interaction.CONDITIONAL_PATCH})
@@ -90,6 +93,18 @@ def entries(bundle: Json, max_entries: int, *, base_url: str = "") -> list[Entry
     return read
 
 
+def envelope(bundle: Json) -> Json:
+    """What is left to validate when the entries have been read and their resources validated.
+
+    Only entries with more than the usual parts can hold something that nobody has looked at.
+    """
+    listed = bundle.get("entry", [])
+    if all(item.keys() <= _USUAL and item["request"].keys() <= _USUAL_REQUEST for item in listed):
+        return {name: part for name, part in bundle.items() if name != "entry"}
+    rest = [{name: part for name, part in item.items() if name != "resource"} for item in listed]
+    return bundle | {"entry": rest}
+
+
 def _read(index: int, item: Any, base_url: str) -> Entry:
     entry = Entry(index)
     if not isinstance(item, dict) or not isinstance(item.get("request"), dict):
@@ -146,11 +161,23 @@ def _find_route(entry: Entry, url: str, base_url: str) -> None:
     """Set where the entry leads. The url is relative to the base; one below this server's own base is taken as well."""
     relative = url.removeprefix(base_url + "/") if base_url else url
     path, _, entry.query = relative.removeprefix("/").partition("?")
+    entry.path, entry.route, entry.type, entry.id, entry.version = _place(entry.method, path)
+
+
+def _place(method: str, path: str) -> tuple[str, Route, str, str, str]:
+    return _common_place(method, path) if "/" not in path else _any_place(method, path)
+
+
+def _any_place(method: str, path: str) -> tuple[str, Route, str, str, str]:
     segments = [unquote(segment) for segment in path.split("/")] if path else []
     if not all(map(_is_segment, segments)):
         raise Malformed("The url must be relative to the base URL of this server.")
-    entry.path = "/".join(segments)
-    entry.route, entry.type, entry.id, entry.version = match(entry.method, entry.path)
+    decoded = "/".join(segments)
+    return (decoded, *match(method, decoded))
+
+
+# Nearly all entries of nearly all bundles go to a type.
+_common_place = lru_cache(maxsize=1024)(_any_place)
 
 
 def _disagreements(entry: Entry) -> Iterator[Issue]:

@@ -6,7 +6,7 @@ what they depend on, lets their links find each other, and stores them with one 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -52,16 +52,14 @@ def _request(entry: Entry, prefer: str) -> FhirRequest:
     """The entry as a request. An entry returns its resource only when the bundle's sender prefers so in words."""
     if entry.route is None:
         raise Malformed(issues=[entry.fault("request", "This entry cannot be understood.")])
-    headers = entry.headers | {"prefer": prefer if "return" in prefer else f"{prefer}, return=minimal"}
-    query = tuple(parse_qsl(entry.query, keep_blank_values=True))
     return FhirRequest(
         entry.method,
         entry.route.interaction,
         entry.type,
         entry.id,
         entry.version,
-        query,
-        headers,
+        tuple(parse_qsl(entry.query, keep_blank_values=True)) if entry.query else (),
+        {**entry.headers, "prefer": prefer if "return" in prefer else f"{prefer}, return=minimal"},
         body=entry.body,
         patch=entry.patch,
     )
@@ -95,18 +93,15 @@ class _Transaction:
         prepares: Prepares,
     ) -> None:
         self._context = context
-        self._envelope = (
-            bundle
-            | {"entry": [{name: part for name, part in item.items() if name != "resource"} for item in bundle["entry"]]}
-            if entries
-            else bundle
-        )
+        self._bundle = bundle
         self._entries = transactions.processing_order(entries)
         self._execute = execute
         self._prepares = prepares
         self._requests = {entry.index: _request(entry, prefer) for entry in entries}
         self._repeated = transactions.repeated_creates(self._entries)
+        self._full_urls = {entry.index: entry.full_url for entry in entries if entry.full_url}
         self._writes: dict[int, Write] = {}
+        self._searches: dict[tuple[str, str], list[tuple[Json, str]]] = {}
         self._results: dict[int, FhirResult] = {}
 
     async def run(self) -> list[bundles.Response]:
@@ -119,42 +114,50 @@ class _Transaction:
 
     async def _prepare(self) -> None:
         """Everything that needs no database. Raises one problem with all that is wrong."""
-        check(self._envelope, "Bundle")
+        check(transactions.envelope(self._bundle), "Bundle")
         if issues := transactions.overlaps(self._entries):
             raise Malformed(issues=issues)
         problems: list[Problem] = []
+        full_urls = set(self._full_urls.values())
         for number, entry in enumerate(self._entries):
-            request = self._requests[entry.index]
             await breathe(number)
             try:
-                self._context.authorize(request)
-                if request.interaction in self._prepares:
-                    self._writes[entry.index] = self._prepares[request.interaction](self._context, request)
-                    self._writes[entry.index].location = f"{entry.location}.resource"
+                self._prepare_entry(entry, full_urls)
             except Problem as problem:
-                problems.append(located(problem, _place(entry, problem)))
-        problems.extend(self._unresolved())
+                problems.append(problem)
         if problems:
             issues = [issue for problem in problems for issue in problem.issues]
             raise type(problems[0])(issues=issues, headers=problems[0].headers)
 
-    def _unresolved(self) -> list[Problem]:
-        full_urls = {entry.full_url for entry in self._entries if entry.full_url}
-        issues = [
-            issue
-            for write in self._writes.values()
-            if write.resource is not None and write.checked is not None
-            for issue in links.unresolved(write.resource, write.checked, full_urls, write.location or "")
-        ]
-        return [Invalid(issues=issues)] if issues else []
+    def _prepare_entry(self, entry: Entry, full_urls: Container[str]) -> None:
+        request = self._requests[entry.index]
+        try:
+            self._context.authorize(request)
+            if request.interaction not in self._prepares:
+                return
+            write = self._prepares[request.interaction](self._context, request)
+        except Problem as problem:
+            raise located(problem, _place(entry, problem)) from None
+        write.location = f"{entry.location}.resource"
+        self._writes[entry.index] = write
+        self._note_links(write, full_urls)
+
+    def _note_links(self, write: Write, full_urls: Container[str]) -> None:
+        """Remember the references that are searches; refuse those to entries that there are not."""
+        if write.resource is None or write.checked is None:
+            return
+        location = write.location or ""
+        if issues := links.unresolved(write.resource, write.checked, full_urls, location):
+            raise Invalid(issues=issues)
+        for reference, type_name, query in links.conditional_references(write.checked):
+            self._searches.setdefault((type_name, query), []).append((reference, location))
 
     async def _write(self, context: Context, connection: Connection) -> None:
         await self._decide(context, connection)
-        await self._resolve(context, connection)
-        indices = list(self._writes)
-        saved = await save(context, connection, list(self._writes.values()))
-        for index, one in zip(indices, saved, strict=True):
-            self._results[index] = result(self._writes[index], one)
+        rewrite = await self._resolve(context, connection)
+        saved = await save(context, connection, list(self._writes.values()), before=rewrite)
+        for (index, write), one in zip(self._writes.items(), saved, strict=True):
+            self._results[index] = result(write, one)
         for index, original in self._repeated.items():
             self._results[index] = replace(self._results[original], status=200)
 
@@ -162,49 +165,47 @@ class _Transaction:
         queries = [write.criteria for write in self._writes.values() if write.criteria is not None]
         if queries:
             await criteria.lock(connection, queries)
+        leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes and w.id}
         for index, write in self._writes.items():
             if write.depends:
-                leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes and w is not write}
                 try:
-                    await decide(context, connection, write, leaving)
+                    await decide(context, connection, write, () if write.deletes else leaving)
                 except Problem as problem:
                     raise located(problem, f"Bundle.entry[{index}]") from None
+            if write.deletes and write.id:
+                leaving.add((write.type, write.id))
+            if write.request.patch:
+                self._note_links(write, set(self._full_urls.values()))
         written = ((index, w.type, w.id) for index, w in self._writes.items() if w.id and not w.settled)
         if issues := transactions.overlapping(written):
             raise Malformed(issues=issues)
 
-    async def _resolve(self, context: Context, connection: Connection) -> None:
-        """Let references, uris and narrative links of the resources name what the entries became."""
+    async def _resolve(self, context: Context, connection: Connection) -> Callable[[Write], None]:
+        """What lets references, uris and narrative links of a resource name what the entries became."""
         for index in self._repeated:
             del self._writes[index]
         mapping = {
-            entry.full_url: f"{write.type}/{write.match.id if write.match else write.id}"
-            for entry in self._entries
-            if entry.full_url and (write := self._writes.get(self._repeated.get(entry.index, entry.index)))
+            full_url: f"{write.type}/{write.match.id if write.match else write.id}"
+            for index, full_url in self._full_urls.items()
+            if (write := self._writes.get(self._repeated.get(index, index)))
         }
-        await self._resolve_conditional(context, connection)
-        resolver = links.Resolver(mapping, context.server.base_url)
-        full_urls = {entry.index: entry.full_url for entry in self._entries}
-        for index, write in self._writes.items():
-            if write.resource is not None and write.checked is not None and not write.settled:
-                resolver.rewrite(write.resource, write.checked, full_urls[index])
-
-    async def _resolve_conditional(self, context: Context, connection: Connection) -> None:
-        """References that are searches become the one resource that they find (R4 http.html#trules)."""
-        wanted: dict[tuple[str, str], list[tuple[Json, str]]] = {}
-        for write in self._writes.values():
-            if write.checked is not None and not write.settled:
-                for reference, type_name, query in links.conditional_references(write.checked):
-                    wanted.setdefault((type_name, query), []).append((reference, write.location or ""))
-        for (type_name, query), references in wanted.items():
+        for (type_name, query), references in self._searches.items():
             found = await self._one(context, connection, type_name, query, references[0][1])
             for reference, _ in references:
                 reference["reference"] = f"{type_name}/{found}"
+        resolver = links.Resolver(mapping, context.server.base_url)
+        full_urls = {id(write): self._full_urls.get(index) for index, write in self._writes.items()}
+
+        def rewrite(write: Write) -> None:
+            if write.resource is not None and write.checked is not None:
+                resolver.rewrite(write.resource, write.checked, full_urls[id(write)])
+
+        return rewrite
 
     async def _one(self, context: Context, connection: Connection, type_name: str, query: str, place: str) -> str:
         try:
             parsed: Query = criteria.read_criteria(context, type_name, query)
-            leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes}
+            leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes and w.id}
             stored = await criteria.find(context, connection, parsed, leaving)
         except Problem as problem:
             raise located(problem, place) from None

@@ -60,12 +60,25 @@ async def _perform_dependent(context: Context, write: Write) -> FhirResult:
     return result(write, saved)
 
 
-async def save(context: Context, connection: Connection, writes: Sequence[Write]) -> list[Saved | None]:
-    """Store all that is not settled; one result a write, None for a settled one. All or none succeed."""
+async def save(
+    context: Context,
+    connection: Connection,
+    writes: Sequence[Write],
+    *,
+    before: Callable[[Write], None] = lambda _: None,
+) -> list[Saved | None]:
+    """Store all that is not settled; one result a write, None for a settled one. All or none succeed.
+
+    `before` is called with each write that will be stored, when its resource may still change.
+    """
     changes: list[Change | None] = []
     for number, write in enumerate(writes):
         await breathe(number)
-        changes.append(None if write.settled else change_of(context, write))
+        if write.settled:
+            changes.append(None)
+        else:
+            before(write)
+            changes.append(change_of(context, write))
     wanted = [change for change in changes if change is not None]
     if not wanted:
         return [None] * len(writes)

@@ -13,7 +13,6 @@ from functools import cache
 from hashlib import blake2b
 from importlib import resources
 
-import orjson
 import zstandard
 
 from app.fhir.json import dumps
@@ -21,6 +20,9 @@ from app.fhir.types import Json
 
 SLOT = b"\x01"
 _LEVEL = 3
+_BEFORE_META = '{"resourceType":"","id":"","meta":{'
+_NO_META: Json = {}
+_OURS = frozenset({"versionId", "lastUpdated"})
 _THREAD = threading.local()
 
 
@@ -44,11 +46,12 @@ def _tools() -> tuple[zstandard.ZstdCompressor, zstandard.ZstdDecompressor]:
 
 def template(resource: Json, id_: str) -> bytes:
     """The bytes to store: type, id and meta first, with the slot for version and time; all else as it was sent."""
-    meta = resource.get("meta") or {}
-    kept = {key: value for key, value in meta.items() if key not in ("versionId", "lastUpdated")}
-    slot = orjson.Fragment(b"{\x01," + dumps(kept)[1:] if kept else b"{\x01}")
-    head = {"resourceType": resource["resourceType"], "id": id_, "meta": slot}
-    return dumps(head | resource | head)
+    type_name = resource["resourceType"]
+    kept = {k: v for k, v in resource.get("meta", _NO_META).items() if k not in _OURS}
+    head = {"resourceType": type_name, "id": id_, "meta": kept}
+    body = dumps(head | resource | head)
+    slot = len(_BEFORE_META) + len(type_name) + len(id_)
+    return b"%b\x01%b%b" % (body[:slot], b"," if kept else b"", body[slot:])
 
 
 def digest(body: bytes) -> bytes:
