@@ -125,9 +125,9 @@ def _serve(settings: Settings, when_ready: Callable[[str], None] | None = None) 
     if not is_loopback(settings.host):
         _complain("warning: other machines can reach this server, and it asks nobody who they are")
     telemetry.configure(settings.log_level)
-    with server.bound_socket(settings.host, settings.port) as bound, database(settings) as dsn:
+    shared = settings.workers > 1
+    with server.bound_socket(settings.host, settings.port, shared=shared) as bound, database(settings) as dsn:
         migrate(dsn)
-        server.listen(bound)
         final = settings.bound(bound.getsockname()[1]).model_copy(update={"database_url": dsn})
         _say(f"CareLoop serves {final.base_url}")
         server.run(final, bound, partial(_in_background, when_ready, f"http://{server.address(bound)}"))

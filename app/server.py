@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,12 +23,31 @@ class ServerDied(Exception):
     """The application did not start, or could not be kept running; the log says why."""
 
 
-def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket with an address, not yet listening. Raises BadSetting when the address cannot be had."""
+# Linux spreads connections over all sockets that listen on one port. Workers that share one socket do not: one of
+# them wakes and takes every connection that waits.
+SPREADS = sys.platform == "linux"
+
+
+def bound_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket with an address, not yet listening. Raises BadSetting when the address cannot be had.
+
+    With `shared`, and where that is of use, other sockets of this program may have the same address.
+    """
+    found = _bound(host, port)
+    if not (shared and SPREADS):
+        return found
+    port = found.getsockname()[1]
+    found.close()
+    return _bound(host, port, shared=True)
+
+
+def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
         raise BadSetting(f"cannot listen on {host}: {error.strerror}") from None
     try:
@@ -57,11 +77,17 @@ def address(bound: socket.socket) -> str:
     return f"{reachable(host)}:{port}"
 
 
-def run(settings: Settings, listening: socket.socket, started: Callable[[], None]) -> None:
-    """Serve until a signal. The settings must name the database and the base URL; `started` is called soon after."""
+def run(settings: Settings, bound: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until a signal. The settings must name the database and the base URL; `started` is called soon after.
+
+    `bound` keeps the address for the workers, who each listen on a socket of their own where that spreads connections.
+    """
     telemetry.configure(settings.log_level, requests=settings.access_log)
-    work = partial(_serve, _configuration(settings), listening)
-    if settings.workers > 1:
+    several = settings.workers > 1
+    if not (several and SPREADS):
+        listen(bound)
+    work = partial(_serve, _configuration(settings), bound, own_socket=several and SPREADS)
+    if several:
         patience = settings.shutdown_timeout + 5
         code = supervise(work, settings.workers, fatal=STARTUP_FAILURE, patience=patience, started=started)
     else:
@@ -92,11 +118,14 @@ def _configuration(settings: Settings) -> uvicorn.Config:
     )
 
 
-def _serve(config: uvicorn.Config, listening: socket.socket) -> int:
+def _serve(config: uvicorn.Config, bound: socket.socket, *, own_socket: bool) -> int:
     """One process's share. Uvicorn raises the signal that ended it once more when it is done: an orderly end."""
+    if own_socket:
+        bound = _bound(*bound.getsockname()[:2], shared=True)
+        listen(bound)
     with orderly_end():
         try:
-            uvicorn.Server(config).run([listening])
+            uvicorn.Server(config).run([bound])
         except KeyboardInterrupt:
             return 0
         except SystemExit:

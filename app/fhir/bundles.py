@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -37,7 +38,7 @@ class Version:
     body: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """What became of one entry of a batch or a transaction. `outcome` is an OperationOutcome."""
 
@@ -88,8 +89,9 @@ def batch_response(
 
 
 def instant(moment: datetime) -> str:
-    """A FHIR instant in UTC, to the millisecond: `2026-11-22T08:30:00.250Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """A FHIR instant in UTC, to the millisecond: `2026-11-22T08:30:00.250Z`. `moment` must have a zone."""
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 _SEARCH: dict[Mode, bytes] = {
@@ -114,8 +116,13 @@ def _request_and_response(version: Version) -> bytes:
     return dumps({"request": request, "response": _response(version)})[1:]
 
 
+@cache
+def _status(code: int) -> str:
+    return f"{code} {HTTPStatus(code).phrase}"
+
+
 def _response(entry: Response | Version) -> dict[str, Any]:
-    response: dict[str, Any] = {"status": f"{entry.status} {HTTPStatus(entry.status).phrase}"}
+    response: dict[str, Any] = {"status": _status(entry.status)}
     if isinstance(entry, Response) and entry.location is not None:
         response["location"] = entry.location
     if entry.version is not None:

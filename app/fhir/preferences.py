@@ -54,6 +54,7 @@ class Preferences:
     lenient: bool = False
 
 
+@lru_cache(maxsize=256)
 def prefer(header: str | None) -> Preferences:
     """Read the Prefer header; several headers are one, joined by commas. The first mention of a preference counts."""
     found: dict[str, str] = {}

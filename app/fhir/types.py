@@ -34,7 +34,7 @@ class Interaction(StrEnum):
     VALIDATE = "validate"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FhirRequest:
     """One FHIR request, from HTTP or from a bundle entry.
 
@@ -58,7 +58,7 @@ class FhirRequest:
         return self.body if self.body is not None else loads(self.raw)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FhirResult:
     """What an interaction answers: `body` is JSON, `location` relative to the base URL, `outcome` how a write went."""
 

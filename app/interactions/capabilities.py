@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import blake2b
 
+from app.fhir.bundles import instant
 from app.fhir.capabilities import capability_statement
 from app.fhir.json import dumps
 from app.fhir.routes import ROUTES
 from app.fhir.search.parameters import parameters
 from app.fhir.types import FhirRequest, FhirResult
 from app.interactions.context import Context, Server
-from app.store.codec import instant
 
 
 async def capabilities(context: Context, request: FhirRequest) -> FhirResult:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import uuid4
+from secrets import token_hex
+from time import time_ns
 
 from app.fhir.types import FhirRequest
 from app.security import access
@@ -56,7 +57,10 @@ class Context:
         return nullcontext(self.connection) if self.connection else self.server.connections.searching()
 
     def new_id(self) -> str:
-        return str(uuid4())
+        """A UUID of version 7 (RFC 9562): ids that are made one after the other stand together in the index."""
+        digits = f"{time_ns() // 1_000_000:012x}7{token_hex(10)}"
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
     def count(self, wanted: int | None) -> int:
         """The size of a page: what was asked for, within the limit."""

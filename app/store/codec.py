@@ -15,6 +15,7 @@ from importlib import resources
 
 import zstandard
 
+from app.fhir.bundles import instant
 from app.fhir.json import dumps
 from app.fhir.types import Json
 
@@ -65,11 +66,6 @@ def compress(body: bytes) -> bytes:
 
 def decompress(stored: bytes) -> bytes:
     return _tools()[1].decompress(stored)
-
-
-def instant(at: datetime) -> str:
-    """A FHIR instant in UTC with milliseconds. `at` must be in UTC."""
-    return at.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def with_meta(body: bytes, version: int, last_updated: datetime) -> bytes:

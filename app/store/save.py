@@ -45,7 +45,7 @@ class Change:
     location: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Saved:
     """What became of a change: `act` is NOTHING, CREATED, UPDATED or DELETED of the save function."""
 
