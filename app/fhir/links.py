@@ -68,16 +68,24 @@ def unresolved(resource: Json, checked: Checked, full_urls: Container[str], loca
 
     `location` is that of the resource: `Bundle.entry[5].resource`.
     """
-    found = (r for r in checked.references if r["reference"].startswith(_LOGICAL))
-    missing = [r for r in found if r["reference"].partition("#")[0] not in full_urls]
+    missing = [
+        reference
+        for reference in checked.references
+        if (text := reference["reference"]) not in full_urls
+        and text.startswith(_LOGICAL)
+        and text.partition("#")[0] not in full_urls
+    ]
     text = "No entry of the bundle has the fullUrl that this reference names."
     return [Issue("not-found", text, f"{location}{path_to(reference, resource)}.reference") for reference in missing]
 
 
 def conditional_references(checked: Checked) -> list[tuple[Json, str, str]]:
     """Every reference that is a search: the Reference, resource type and query."""
-    found = ((reference, conditional(reference["reference"])) for reference in checked.references)
-    return [(reference, *target) for reference, target in found if target]
+    return [
+        (reference, *target)
+        for reference in checked.references
+        if "?" in (text := reference["reference"]) and (target := conditional(text))
+    ]
 
 
 def path_to(wanted: Json, value: Any, path: str = "") -> str:

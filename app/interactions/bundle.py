@@ -6,6 +6,7 @@ what they depend on, lets their links find each other, and stores them with one 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
@@ -17,11 +18,16 @@ from app.fhir.transactions import Entry
 from app.fhir.types import FhirRequest, FhirResult, Interaction, Json
 from app.fhir.validation import check
 from app.interactions import criteria
-from app.interactions.commit import Prepare, breathe, located, result, save
+from app.interactions.commit import BREATH, Prepare, located, result, save
 from app.interactions.conditional import decide
 from app.interactions.context import Context
 from app.interactions.writes import Write
 from app.store.connections import Connection
+
+_REFERENCES = {
+    0: "A conditional reference to {} matches nothing.",
+    2: "A conditional reference to {} matches more than one resource.",
+}
 
 Execute = Callable[[Context, FhirRequest], Awaitable[FhirResult]]
 Prepares = Mapping[Interaction, Prepare]
@@ -32,12 +38,12 @@ async def process(context: Context, request: FhirRequest, *, execute: Execute, p
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         raise Malformed(issues=[Issue("invalid", "Only a Bundle can be posted here.", "resourceType")])
     entries = transactions.entries(bundle, context.server.max_bundle_entries, base_url=context.server.base_url)
-    prefer = request.headers.get("prefer", "")
+    common = _entry_preference(request)
     if bundle["type"] == "batch":
-        responses = [await _batch_entry(context, entry, prefer, execute) for entry in entries]
+        responses = [await _batch_entry(context, entry, common, execute) for entry in entries]
         return _answer(context, "batch", responses)
     return _answer(
-        context, "transaction", await _Transaction(context, bundle, entries, prefer, execute, prepares).run()
+        context, "transaction", await _Transaction(context, bundle, entries, common, execute, prepares).run()
     )
 
 
@@ -48,8 +54,14 @@ def _answer(context: Context, kind: str, responses: Sequence[bundles.Response]) 
     return FhirResult(200, made)
 
 
-def _request(entry: Entry, prefer: str) -> FhirRequest:
-    """The entry as a request. An entry returns its resource only when the bundle's sender prefers so in words."""
+def _entry_preference(request: FhirRequest) -> dict[str, str]:
+    """The headers of every entry: it returns its resource only when the bundle's sender prefers so in words."""
+    prefer = request.headers.get("prefer", "")
+    return {"prefer": prefer if "return" in prefer else f"{prefer}, return=minimal"}
+
+
+def _request(entry: Entry, common: dict[str, str]) -> FhirRequest:
+    """The entry as a request of its own."""
     if entry.route is None:
         raise Malformed(issues=[entry.fault("request", "This entry cannot be understood.")])
     return FhirRequest(
@@ -59,7 +71,7 @@ def _request(entry: Entry, prefer: str) -> FhirRequest:
         entry.id,
         entry.version,
         tuple(parse_qsl(entry.query, keep_blank_values=True)) if entry.query else (),
-        {**entry.headers, "prefer": prefer if "return" in prefer else f"{prefer}, return=minimal"},
+        common | entry.headers if entry.headers else common,
         body=entry.body,
         patch=entry.patch,
     )
@@ -71,11 +83,11 @@ def _response(result: FhirResult, full_url: str | None = None) -> bundles.Respon
     )
 
 
-async def _batch_entry(context: Context, entry: Entry, prefer: str, execute: Execute) -> bundles.Response:
+async def _batch_entry(context: Context, entry: Entry, common: dict[str, str], execute: Execute) -> bundles.Response:
     try:
         if entry.problem is not None:
             raise entry.problem
-        return _response(await execute(context, _request(entry, prefer)))
+        return _response(await execute(context, _request(entry, common)))
     except Problem as problem:
         return bundles.Response(problem.status, outcome=outcomes.of_problem(problem))
 
@@ -88,7 +100,7 @@ class _Transaction:
         context: Context,
         bundle: Json,
         entries: Sequence[Entry],
-        prefer: str,
+        common: dict[str, str],
         execute: Execute,
         prepares: Prepares,
     ) -> None:
@@ -97,7 +109,7 @@ class _Transaction:
         self._entries = transactions.processing_order(entries)
         self._execute = execute
         self._prepares = prepares
-        self._requests = {entry.index: _request(entry, prefer) for entry in entries}
+        self._requests = {entry.index: _request(entry, common) for entry in entries}
         self._repeated = transactions.repeated_creates(self._entries)
         self._full_urls = {entry.index: entry.full_url for entry in entries if entry.full_url}
         self._writes: dict[int, Write] = {}
@@ -120,7 +132,8 @@ class _Transaction:
         problems: list[Problem] = []
         full_urls = set(self._full_urls.values())
         for number, entry in enumerate(self._entries):
-            await breathe(number)
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
             try:
                 self._prepare_entry(entry, full_urls)
             except Problem as problem:
@@ -189,10 +202,7 @@ class _Transaction:
             for index, full_url in self._full_urls.items()
             if (write := self._writes.get(self._repeated.get(index, index)))
         }
-        for (type_name, query), references in self._searches.items():
-            found = await self._one(context, connection, type_name, query, references[0][1])
-            for reference, _ in references:
-                reference["reference"] = f"{type_name}/{found}"
+        await self._resolve_searches(context, connection)
         resolver = links.Resolver(mapping, context.server.base_url)
         full_urls = {id(write): self._full_urls.get(index) for index, write in self._writes.items()}
 
@@ -202,17 +212,28 @@ class _Transaction:
 
         return rewrite
 
-    async def _one(self, context: Context, connection: Connection, type_name: str, query: str, place: str) -> str:
+    async def _resolve_searches(self, context: Context, connection: Connection) -> None:
+        """References that are searches become the one resource that they find (R4 http.html#trules)."""
+        queries = [self._search(context, *wanted) for wanted in self._searches]
+        leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes and w.id}
+        found = await criteria.find_each(context, connection, queries, leaving) if queries else []
+        issues = [
+            Issue("not-found" if not ids else "multiple-matches", _REFERENCES[len(ids)].format(type_name), location)
+            for ((type_name, _), references), ids in zip(self._searches.items(), found, strict=True)
+            if len(ids) != 1
+            for _, location in references
+        ]
+        if issues:
+            raise PreconditionFailed(issues=issues)
+        for ((type_name, _), references), ids in zip(self._searches.items(), found, strict=True):
+            for reference, _ in references:
+                reference["reference"] = f"{type_name}/{ids[0]}"
+
+    def _search(self, context: Context, type_name: str, query: str) -> Query:
         try:
-            parsed: Query = criteria.read_criteria(context, type_name, query)
-            leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes and w.id}
-            stored = await criteria.find(context, connection, parsed, leaving)
+            return criteria.read_criteria(context, type_name, query)
         except Problem as problem:
-            raise located(problem, place) from None
-        if stored is None:
-            text = f"A conditional reference to {type_name} matches nothing."
-            raise PreconditionFailed(issues=[Issue("not-found", text, place)])
-        return stored.id
+            raise located(problem, self._searches[type_name, query][0][1]) from None
 
     async def _read(self, context: Context) -> None:
         for entry in self._entries:

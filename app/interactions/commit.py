@@ -22,7 +22,8 @@ from app.store.connections import Connection
 from app.store.save import Change, Link, Saved
 from app.store.save_function import CREATED, DELETED
 
-_BREATH = 32
+# A large bundle keeps the processor busy: after so many of its resources other requests have their turn.
+BREATH = 64
 
 # What these say of another resource stays true when that resource is deleted.
 _RECORDS = frozenset({"Provenance", "AuditEvent"})
@@ -73,7 +74,8 @@ async def save(
     """
     changes: list[Change | None] = []
     for number, write in enumerate(writes):
-        await breathe(number)
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
         if write.settled:
             changes.append(None)
         else:
@@ -100,12 +102,6 @@ def _explained(context: Context, dangling: store.Dangling, writes: Sequence[Writ
                 place = f"{write.location or write.type}{path_to(reference, write.resource)}.reference"
                 issues.append(Issue("not-found", f"There is no such {target.type} on this server.", place))
     return Conflict(issues=issues)
-
-
-async def breathe(number: int) -> None:
-    """Let other requests run now and then while a large bundle keeps the processor busy."""
-    if number % _BREATH == _BREATH - 1:
-        await asyncio.sleep(0)
 
 
 def change_of(context: Context, write: Write) -> Change:

@@ -5,7 +5,7 @@ Criteria are read strictly whatever the caller prefers: an ignored parameter wou
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import blake2b
 from urllib.parse import parse_qsl
 
@@ -54,3 +54,14 @@ async def find(
     if len(matches) > 1:
         raise PreconditionFailed(_SEVERAL)
     return matches[0] if matches else None
+
+
+async def find_each(
+    context: Context, connection: Connection, queries: Sequence[Query], leaving: Collection[tuple[str, str]] = ()
+) -> list[list[str]]:
+    """The ids that each query matches, two at most, without those that are `leaving`."""
+    found = await search.ids(connection, context.server.numbers, queries, context.visible, limit=2 + len(leaving))
+    return [
+        [id_ for id_ in matches if (query.type, id_) not in leaving][:2]
+        for query, matches in zip(queries, found, strict=True)
+    ]

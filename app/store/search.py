@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 from app.fhir.search.query import Query
 from app.fhir.search.values import CompositeValue, DateValue, Prefix, TokenValue, Value
@@ -59,6 +64,44 @@ async def page(
         *compiler.arguments,
     )
     return [Match(row[0], Stored(query.type, row[1], row[2], row[3], row[4])) for row in rows]
+
+
+async def ids(
+    connection: Connection, numbers: Numbers, queries: Sequence[Query], visible: Predicate, *, limit: int
+) -> list[list[str]]:
+    """The ids of the first matches of each query. Queries of the same form are asked together."""
+    found: list[list[str]] = [[] for _ in queries]
+    forms: dict[str, list[tuple[int, list[Any]]]] = defaultdict(list)
+    for position, query in enumerate(queries):
+        compiler = Compiler(await _systems(query, numbers))
+        where = compiler.conditions(query, visible)
+        if all(type(argument) in _ARRAYS for argument in compiler.arguments):
+            forms[where].append((position, compiler.arguments))
+        else:
+            found[position] = [row[0] for row in await connection.fetch(_first(where, limit), *compiler.arguments)]
+    for where, asked in forms.items():
+        columns = [list(column) for column in zip(*(arguments for _, arguments in asked), strict=True)]
+        for number, id_ in await connection.fetch(_each(where, columns, limit), *columns):
+            found[asked[number - 1][0]].append(id_)
+    return found
+
+
+_ARRAYS = {int: "bigint", str: "text", datetime: "timestamptz", Decimal: "numeric"}
+_argument = re.compile(r"\$(\d+)")
+
+
+def _each(where: str, columns: Sequence[list[Any]], limit: int) -> str:
+    """The statement that asks `where` once for each row of its arguments, which are numbered from 1."""
+    arrays = ", ".join(f"${n}::{_ARRAYS[type(column[0])]}[]" for n, column in enumerate(columns, 1))
+    names = ", ".join(f"p{n}" for n in range(1, len(columns) + 1))
+    return (
+        f"SELECT a.n, m.id FROM unnest({arrays}) WITH ORDINALITY AS a({names}, n) CROSS JOIN LATERAL ("
+        f"{_first(_argument.sub(lambda found: f'a.p{found[1]}', where), limit)}) AS m"
+    )
+
+
+def _first(where: str, limit: int) -> str:
+    return f"SELECT r.id FROM resource AS r WHERE {where} ORDER BY r.rid LIMIT {limit:d}"
 
 
 async def count(
