@@ -74,7 +74,7 @@ def _lifespan(server: Server) -> Callable[[FastAPI], AbstractAsyncContextManager
         # The definitions live as long as the process: the collector need not look at them again and again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        gc.set_threshold(200_000, 20, 50)
         yield
         await server.connections.close()
 
