@@ -5,10 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from secrets import token_hex
-from time import time_ns
 
 from app.fhir.types import FhirRequest
+from app.interactions.ids import Ids
 from app.security import access
 from app.security.principal import Principal
 from app.store.connections import Connection, Connections
@@ -33,6 +32,7 @@ class Server:
     default_count: int = 50
     max_count: int = 1000
     max_bundle_entries: int = 10_000
+    ids: Ids = field(default_factory=Ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,7 @@ class Context:
         return nullcontext(self.connection) if self.connection else self.server.connections.searching()
 
     def new_id(self) -> str:
-        """A UUID of version 7 (RFC 9562): ids that are made one after the other stand together in the index."""
-        digits = f"{time_ns() // 1_000_000:012x}7{token_hex(10)}"
-        variant = "89ab"[int(digits[16], 16) & 3]
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+        return self.server.ids()
 
     def count(self, wanted: int | None) -> int:
         """The size of a page: what was asked for, within the limit."""

@@ -176,3 +176,25 @@ async def test_a_conditional_reference_without_one_match_fails(fhir: Fhir, count
     issues = problem(response, 400, 404, 409, 412, 422)
     assert any("Bundle.entry[1]" in text for text in expressions(issues))
     assert await fhir.found(f"Patient?identifier={value}") == []
+
+
+async def test_conditional_references_of_several_forms_are_each_found(fhir: Fhir):
+    """#trules: every search parameter may be used, also by two references with the same parameter."""
+    first, second = unique(), unique()
+    one = await fhir.created(patient(identifier=identifier(first)))
+    two = await fhir.created(patient(identifier=identifier(second)))
+    encounter = {"resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"}}
+    seen = await fhir.created(encounter | {"subject": {"reference": f"Patient/{one['id']}"}})
+    weight = {"resourceType": "Observation", "status": "final", "code": {"text": "weight"}}
+    links = {
+        "subject": {"reference": f"Patient?identifier={first}"},
+        "encounter": {"reference": f"Encounter?subject={one['id']}"},
+    }
+    made, other = await fhir.transaction(
+        entry("POST", "Observation", weight | links),
+        entry("POST", "Observation", weight | {"subject": {"reference": f"Patient?identifier={second}"}}),
+    )
+    stored = await fhir.read(location(made))
+    assert stored["subject"]["reference"] == f"Patient/{one['id']}"
+    assert stored["encounter"]["reference"] == f"Encounter/{seen['id']}"
+    assert (await fhir.read(location(other)))["subject"]["reference"] == f"Patient/{two['id']}"
