@@ -89,6 +89,12 @@ def uri(value: Any, _: object) -> Outcome:
     return refuse(value, "A URI has no spaces.")
 
 
+def canonical(value: Any, walk: object) -> Outcome:
+    """A URI, but not a link that a transaction replaces (R4 http.html#trules): only `#fragment` is of interest."""
+    found = uri(value, walk)
+    return None if found is NOTE and value[0] != "#" else found
+
+
 def _noted(check: Check) -> Check:
     """For the types `oid` and `uuid`, all of whose values are interesting URIs."""
 
@@ -177,7 +183,7 @@ _INSTANT_RULE = "An instant is YYYY-MM-DDThh:mm:ss+zz:zz with seconds and time z
 CHECKS: Mapping[str, Check] = {
     "base64Binary": base64,
     "boolean": boolean,
-    "canonical": uri,
+    "canonical": canonical,
     "code": code,
     "date": _calendar(_DATE_RULE, "date"),
     "dateTime": _calendar(_DATETIME_RULE, "dateTime"),

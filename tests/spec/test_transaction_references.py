@@ -198,3 +198,15 @@ async def test_conditional_references_of_several_forms_are_each_found(fhir: Fhir
     assert stored["subject"]["reference"] == f"Patient/{one['id']}"
     assert stored["encounter"]["reference"] == f"Encounter/{seen['id']}"
     assert (await fhir.read(location(other)))["subject"]["reference"] == f"Patient/{two['id']}"
+
+
+async def test_a_canonical_is_not_a_link(fhir: Fhir):
+    """#trules: uri, url, oid and uuid elements are replaced; elements of type canonical are not."""
+    full_url = urn()
+    plan = {"resourceType": "PlanDefinition", "status": "draft", "url": full_url, "library": [full_url]}
+    made, item = await fhir.transaction(
+        entry("POST", "PlanDefinition", plan), entry("POST", "Patient", patient(), full_url)
+    )
+    stored = await fhir.read(location(made))
+    assert stored["url"] == "/".join(location(item).split("/")[:2])
+    assert stored["library"] == [full_url]

@@ -22,7 +22,7 @@ class Checked:
     """What a valid resource points with, in document order; contained resources included, entries of a Bundle not.
 
     `references` are the Reference objects that have a `reference`. `uris` are container and key of each value of type
-    uri, url, canonical, oid or uuid that starts with `urn:uuid:` or `urn:oid:`, so that it can be replaced in place.
+    uri, url, oid or uuid that starts with `urn:uuid:` or `urn:oid:`, so that it can be replaced in place.
     """
 
     references: list[dict[str, Any]]
