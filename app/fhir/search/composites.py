@@ -5,19 +5,17 @@ https://hl7.org/fhir/R4/search.html#composite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, product
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
-from app.fhir.references import local
-from app.fhir.search.datatypes import Rows
-from app.fhir.search.emit import foreign, rows_function
+from app.fhir.search.datatypes import Columns
+from app.fhir.search.emit import columns_of, element_of, filled, foreign_reference, local_reference
 from app.fhir.search.parameters import Component, Kind, SearchParameter
-from app.fhir.search.paths import Leaf, leaves, union_parts, values_at
-from app.fhir.search.rows import Composite, IndexRows
+from app.fhir.search.paths import Leaf, leaves, union_parts, walk
+from app.fhir.search.rows import Composite
+from app.fhir.search.source import VALUE, Chain, Lines
 
-Json = dict[str, Any]
-Values = Callable[[Json, Json], list[tuple[Any, ...]]]  # of an element, in a resource
+Way = tuple[Leaf, Columns]  # where values stand, and what they fill
 
 # The columns that a component fills after the first one, which is always a token. A second number is an upper end.
 _COLUMNS: Mapping[Kind, tuple[str, ...]] = {
@@ -29,79 +27,55 @@ _COLUMNS: Mapping[Kind, tuple[str, ...]] = {
 }
 
 
-def composite_steps(
-    parameter: SearchParameter, base_url: str
-) -> Iterator[tuple[str, Callable[[Json, IndexRows], None]]]:
-    """Each step with the property of the resource without which it adds nothing."""
+def composite_chains(parameter: SearchParameter) -> Iterator[Chain]:
+    """One chain for each combination of places where the components may stand."""
     for part in union_parts(parameter.expression or ""):
         for place in leaves(part, parameter.type) or ():
-            step = _step(parameter, place, base_url)
-            last = _leaves(parameter.components[-1], parameter.type, place)
-            for trigger in place.names[:1] or [leaf.names[0] for leaf in last]:
-                yield trigger, step
+            for ways in product(*(_ways(component, parameter.type, place) for component in parameter.components)):
+                yield _chain(parameter, place, ways)
 
 
-def _step(parameter: SearchParameter, place: Leaf, base_url: str) -> Callable[[Json, IndexRows], None]:
-    elements = values_at(place.names)
-    first, *others = (_values(c, parameter.type, place, base_url) for c in parameter.components)
-    columns = _columns(parameter.components[1:])
+def _chain(parameter: SearchParameter, place: Leaf, ways: Sequence[Way]) -> Chain:
+    """The last component comes first: without it there is seldom a row."""
+    path, element = walk(place, VALUE)
+    cells: dict[str, str] = {}
+    reading = zip(parameter.components, ways, _columns(parameter.components), strict=True)
+    for component, (leaf, columns), names in reversed(list(reading)):
+        lines, found = walk(leaf, VALUE if _is_rooted(component, parameter.type) else element)
+        more, expressions = filled(columns, found)
+        path = (*path, *lines, *more)
+        cells |= zip(names, expressions, strict=False)  # numbers and texts fill only the first of theirs
+    row = ", ".join([str(parameter.id), *(cells.get(name, "None") for name in Composite._fields[1:])])
+    path = (*path, f"composites.append(composite(({row})))")
+    first = (*place.names, *ways[-1][0].names)[0]
+    many = place.many or any(leaf.many or columns.many for leaf, columns in ways)
+    return Chain(parameter.id, ("composites",), element_of(parameter.type, first), path, many)
 
-    def step(resource: Json, rows: IndexRows) -> None:
-        for element in elements(resource):
-            for (system, code), *rest in product(first(element, resource), *(v(element, resource) for v in others)):
-                named = zip(columns, chain.from_iterable(rest), strict=True)
-                rows.composites.append(Composite(parameter.id, system, code, **dict(named)))
 
-    return step
-
-
-def _columns(components: Sequence[Component]) -> tuple[str, ...]:
+def _columns(components: Sequence[Component]) -> Iterator[Lines]:
     numbers = iter(("lo", "hi"))
-    return tuple(
-        column
-        for component in components
-        for column in ((next(numbers),) if component.kind is Kind.NUMBER else _COLUMNS[component.kind])
-    )
+    for number, component in enumerate(components):
+        if component.kind is Kind.NUMBER:
+            yield (next(numbers),)
+        else:
+            yield _COLUMNS[component.kind] if number else ("system", "code")
 
 
 def _is_rooted(component: Component, type_name: str) -> bool:
     return component.expression.startswith(f"{type_name}.")
 
 
-def _leaves(component: Component, type_name: str, place: Leaf) -> list[Leaf]:
+def _ways(component: Component, type_name: str, place: Leaf) -> Iterator[Way]:
     context = type_name if _is_rooted(component, type_name) else place.within
-    return [leaf for part in union_parts(component.expression) for leaf in leaves(part, context) or ()]
+    for part in union_parts(component.expression):
+        for leaf in leaves(part, context) or ():
+            yield from ((leaf, columns) for columns in _alternatives(component.kind, leaf))
 
 
-def _values(component: Component, type_name: str, place: Leaf, base_url: str) -> Values:
-    rooted = _is_rooted(component, type_name)
-    readers = [
-        (values_at(leaf.names), columns)
-        for leaf in _leaves(component, type_name, place)
-        if (columns := _columns_function(component.kind, leaf, base_url))
-    ]
-
-    def values(element: Json, resource: Json) -> list[tuple[Any, ...]]:
-        start = resource if rooted else element
-        return [row for get, columns in readers for value in get(start) for row in columns(value)]
-
-    return values
-
-
-def _columns_function(kind: Kind, leaf: Leaf, base_url: str) -> Rows | None:
+def _alternatives(kind: Kind, leaf: Leaf) -> Iterator[Columns]:
     if kind is Kind.REFERENCE and leaf.type == "Reference":
-        return _reference(base_url)
-    found = rows_function(kind, leaf)
-    if found is None or kind not in (Kind.STRING, Kind.NUMBER):
-        return found
-    return lambda value: [row[:1] for row in found(value)]
-
-
-def _reference(base_url: str) -> Rows:
-    def columns(value: Json) -> list[tuple[str | None, str | None, str | None]]:
-        text = value.get("reference", "")
-        if target := local(text, base_url):
-            return [(target.type, target.id, None)]
-        return [(None, None, url)] if (url := foreign(text)) else []
-
-    return columns
+        here, elsewhere = local_reference(None), foreign_reference(None)
+        yield Columns(here.lines, (*here.columns, "None"))
+        yield Columns(elsewhere.lines, ("None", "None", *elsewhere.columns))
+    elif columns := columns_of(kind, leaf):
+        yield columns

@@ -1,112 +1,136 @@
-"""What a value of each FHIR datatype contributes to an index: one function per datatype and kind of parameter.
+"""What a value of each FHIR datatype contributes to an index, once per datatype and kind of parameter.
 
-https://hl7.org/fhir/R4/search.html#ptypes. A function gives the columns of its rows, without the parameter.
+https://hl7.org/fhir/R4/search.html#ptypes. Common datatypes are written as lines of Python, which become part of one
+function per resource type (source.py); for others the lines call a function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from app.fhir.definitions import required_codes
 from app.fhir.search import dates, numbers
-from app.fhir.search.text import normalise, token_key, uri_key
+from app.fhir.search.text import LONGEST_TOKEN, LONGEST_URI, normalise, token_key, uri_key
 
-Token = tuple[str | None, str]
-Text = tuple[str, str]
 Interval = tuple[int, int]
 Range = tuple[Decimal, Decimal]
 Amount = tuple[Decimal | str | None, ...]  # lo, hi, system, code, unit
-Rows = Callable[[Any], Iterable[tuple[Any, ...]]]
 
 _CURRENCIES = "urn:iso:std:iso:4217"
 _UNSEEN: dict[str, Any] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Lines of Python from a value to `columns`, the expressions for the columns of a row, without the parameter.
+
+    `{v}` stands for the name of the value and begins the names of its own; a line that ends with a colon holds all that
+    follow. `many` is whether one value may give several rows.
+    """
+
+    lines: tuple[str, ...]
+    columns: tuple[str, ...]
+    many: bool = False
+
+
+def _of_rows(function: str, count: int) -> Columns:
+    """The columns of the row, if any, that a function gives."""
+    lines = (f"for {{v}}__row in {function}({{v}}):",)
+    return Columns(lines, tuple(f"{{v}}__row[{at}]" for at in range(count)))
+
+
 # -- tokens ---------------------------------------------------------------------------------------------------------
 
 
-def _token(system: str | None, code: str) -> Token:
-    return (system and token_key(system), token_key(code))
+def _shorten(name: str, given: str = "") -> str:
+    """What `token_key` does, mostly without a call of it."""
+    return f"if {given}len({name}) > {LONGEST_TOKEN}: {name} = token_key({name})"
 
 
-def _coding(value: Mapping[str, Any]) -> list[Token]:
-    code = value.get("code")
-    return [] if code is None else [_token(value.get("system"), code)]
+def _required(name: str, source: str) -> tuple[str, ...]:
+    """A text of an object; what follows is for objects that have it."""
+    made = f"{{v}}__{name}"
+    return f"{made} = {source}.get({name!r})", f"if {made} is not None:", _shorten(made)
 
 
-def _codeable_concept(value: Mapping[str, Any]) -> list[Token]:
-    codings = value.get("coding")
-    return [_token(c.get("system"), c["code"]) for c in codings if "code" in c] if codings else []
+def _optional(name: str, source: str) -> tuple[str, ...]:
+    made = f"{{v}}__{name}"
+    return f"{made} = {source}.get({name!r})", _shorten(made, f"{made} and ")
 
 
-def identifier(value: Mapping[str, Any]) -> list[Token]:
-    text = value.get("value")
-    return [] if text is None else [_token(value.get("system"), text)]
+def _coded(source: str, name: str = "code") -> tuple[str, ...]:
+    return *_required(name, source), *_optional("system", source)
 
 
-def _contact_point(value: Mapping[str, Any]) -> list[Token]:
-    """Without a system: `ContactPoint.system` is the medium, not a name space."""
-    text = value.get("value")
-    return [] if text is None else [_token(None, text)]
+_SYSTEM_CODE = ("{v}__system", "{v}__code")
+_SYSTEM_VALUE = ("{v}__system", "{v}__value")
+_PLAIN_TOKEN = Columns(("{v}__code = {v}", _shorten("{v}__code")), ("None", "{v}__code"))
+IDENTIFIER = Columns(_coded("{v}", "value"), _SYSTEM_VALUE)
 
-
-def _plain_token(value: str) -> list[Token]:
-    return [_token(None, value)]
-
-
-def _boolean(value: bool) -> list[Token]:
-    return [(None, "true" if value else "false")]
+TOKENS: Mapping[str, Columns] = {
+    "Coding": Columns(_coded("{v}"), _SYSTEM_CODE),
+    "CodeableConcept": Columns(
+        ("for {v}__coding in {v}.get('coding', ()):", *_coded("{v}__coding")), _SYSTEM_CODE, many=True
+    ),
+    "Identifier": IDENTIFIER,
+    # Without a system: `ContactPoint.system` is the medium, not a name space.
+    "ContactPoint": Columns(_required("value", "{v}"), ("None", "{v}__value")),
+    "boolean": Columns((), ("None", "'true' if {v} else 'false'")),
+    "code": _PLAIN_TOKEN,
+    "id": _PLAIN_TOKEN,
+    "string": _PLAIN_TOKEN,
+    "uri": _PLAIN_TOKEN,
+}
 
 
 @cache
-def code_in(value_set: str | None) -> Rows:
-    """Codes with the system that their required binding implies. No R4 value set has a code in two systems."""
-    found = required_codes().get(value_set or "", {})
-    systems = {code: system for system, codes in found.items() for code in codes}
-    return lambda value: [_token(systems.get(value), value)]
+def _systems(value_set: str) -> Mapping[str, str]:
+    """No R4 value set has a code in two systems."""
+    found = required_codes().get(value_set, {})
+    return {code: system for system, codes in found.items() for code in codes}
 
 
-TOKENS: Mapping[str, Rows] = {
-    "Coding": _coding,
-    "CodeableConcept": _codeable_concept,
-    "Identifier": identifier,
-    "ContactPoint": _contact_point,
-    "boolean": _boolean,
-    "code": _plain_token,
-    "id": _plain_token,
-    "string": _plain_token,
-    "uri": _plain_token,
-}
+def system_of(value_set: str, code: str) -> str | None:
+    return _systems(value_set).get(code)
+
+
+def code_in(value_set: str | None) -> Columns:
+    """Codes with the system that their required binding implies."""
+    systems = set(_systems(value_set or "").values())
+    if len(systems) > 1:
+        return Columns(_PLAIN_TOKEN.lines, (f"system_of({value_set!r}, {{v}})", "{v}__code"))
+    return Columns(_PLAIN_TOKEN.lines, (repr(next(iter(systems), None)), "{v}__code"))
 
 
 # -- strings --------------------------------------------------------------------------------------------------------
 
 
-def _string(value: str) -> list[Text]:
-    return [(normalise(value), value)]
+def texts(value: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        part = value.get(name)
+        if type(part) is list:
+            found.extend([item for item in part if item is not None])
+        elif part is not None:
+            found.append(part)
+    return found
 
 
-def _parts(*names: str) -> Rows:
-    def parts(value: Mapping[str, Any]) -> list[Text]:
-        found: list[Text] = []
-        for name in names:
-            part = value.get(name)
-            if type(part) is list:
-                found.extend([(normalise(item), item) for item in part if item is not None])
-            elif part is not None:
-                found.append((normalise(part), part))
-        return found
-
-    return parts
+def _parts(*names: str) -> Columns:
+    lines = (f"for {{v}}__text in texts({{v}}, {names!r}):",)
+    return Columns(lines, ("normalise({v}__text)", "{v}__text"), many=True)
 
 
-STRINGS: Mapping[str, Rows] = {
-    "string": _string,
-    "markdown": _string,
+_STRING = Columns((), ("normalise({v})", "{v}"))
+
+STRINGS: Mapping[str, Columns] = {
+    "string": _STRING,
+    "markdown": _STRING,
     "HumanName": _parts("text", "family", "given", "prefix", "suffix"),
     "Address": _parts("text", "line", "city", "district", "state", "postalCode", "country"),
 }
@@ -115,39 +139,32 @@ STRINGS: Mapping[str, Rows] = {
 # -- dates ----------------------------------------------------------------------------------------------------------
 
 
-def _moment(value: str) -> list[Interval]:
-    return [dates.interval(value)]
-
-
-def _period(value: Mapping[str, Any]) -> list[Interval]:
+def period(value: Mapping[str, Any]) -> list[Interval]:
     start, end = value.get("start"), value.get("end")
     if start is None and end is None:
         return []
     return [(dates.interval(start)[0] if start else dates.MIN, dates.interval(end)[1] if end else dates.MAX)]
 
 
-def _timing(value: Mapping[str, Any]) -> list[Interval]:
+def timing(value: Mapping[str, Any]) -> list[Interval]:
     """The outer interval of all that the Timing says about the calendar."""
     found = [dates.interval(event) for event in value.get("event", ()) if event is not None]
-    found += _period(value.get("repeat", _UNSEEN).get("boundsPeriod", _UNSEEN))
+    found += period(value.get("repeat", _UNSEEN).get("boundsPeriod", _UNSEEN))
     return [(min(lo for lo, _ in found), max(hi for _, hi in found))] if found else []
 
 
-DATES: Mapping[str, Rows] = {
-    "date": _moment,
-    "dateTime": _moment,
-    "instant": _moment,
-    "Period": _period,
-    "Timing": _timing,
+_MOMENT = Columns(("{v}__lo, {v}__hi = interval({v})",), ("{v}__lo", "{v}__hi"))
+
+DATES: Mapping[str, Columns] = {
+    "date": _MOMENT,
+    "dateTime": _MOMENT,
+    "instant": _MOMENT,
+    "Period": _of_rows("period", 2),
+    "Timing": _of_rows("timing", 2),
 }
 
 
 # -- numbers and quantities -----------------------------------------------------------------------------------------
-
-
-def _number(value: Any) -> list[Range]:
-    exact = Decimal(value)
-    return [(exact, exact)]
 
 
 def _ends(value: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -158,7 +175,7 @@ def _decimal(value: Any) -> Decimal | None:
     return None if value is None else Decimal(value)
 
 
-def _number_range(value: Mapping[str, Any]) -> list[Range]:
+def number_range(value: Mapping[str, Any]) -> list[Range]:
     """A range of numbers with one end counts as that end: the columns of numbers have no open ends."""
     low, high = (_decimal(end.get("value")) for end in _ends(value))
     first, last = low if low is not None else high, high if high is not None else low
@@ -170,26 +187,15 @@ def _unit(value: Mapping[str, Any]) -> tuple[str | None, ...]:
     return tuple(part and token_key(part) for part in map(value.get, ("system", "code", "unit")))
 
 
-def _quantity(value: Mapping[str, Any]) -> list[Amount]:
+def ends(number: Decimal, comparator: str) -> tuple[Decimal | None, Decimal | None]:
     """A comparator opens one end (https://hl7.org/fhir/R4/datatypes.html#Quantity)."""
-    number = value.get("value")
-    if number is None:
-        return []
-    exact, comparator = Decimal(number), value.get("comparator")
-    lo = None if comparator in ("<", "<=") else exact
-    hi = None if comparator in (">", ">=") else exact
-    return [(lo, hi, *_unit(value))]
+    return None if comparator in ("<", "<=") else number, None if comparator in (">", ">=") else number
 
 
-def _range(value: Mapping[str, Any]) -> list[Amount]:
+def range_(value: Mapping[str, Any]) -> list[Amount]:
     low, high = _ends(value)
     lo, hi = _decimal(low.get("value")), _decimal(high.get("value"))
     return [] if lo is None and hi is None else [(lo, hi, *_unit(low if lo is not None else high))]
-
-
-def _money(value: Mapping[str, Any]) -> list[Amount]:
-    number = _decimal(value.get("value"))
-    return [] if number is None else [(number, number, _CURRENCIES, value.get("currency"), None)]
 
 
 def _samples(value: Mapping[str, Any], codes: list[str]) -> list[Decimal]:
@@ -202,7 +208,7 @@ def _samples(value: Mapping[str, Any], codes: list[str]) -> list[Decimal]:
     return sorted(found)
 
 
-def _sampled_data(value: Mapping[str, Any]) -> list[Amount]:
+def sampled_data(value: Mapping[str, Any]) -> list[Amount]:
     """The bounds of the samples: R4 searches by them (https://hl7.org/fhir/R4/observation.html#search).
 
     `L` and `U` say that a sample lies beyond a limit; without samples the limits count, and else the origin.
@@ -216,30 +222,67 @@ def _sampled_data(value: Mapping[str, Any]) -> list[Amount]:
     return [] if lower is None and upper is None else [(lower, upper, *_unit(origin))]
 
 
-NUMBERS: Mapping[str, Rows] = {
-    "decimal": _number,
-    "integer": _number,
-    "Range": _number_range,
+_NUMBER = Columns(("{v}__number = Decimal({v})",), ("{v}__number", "{v}__number"))
+_QUANTITY = Columns(
+    (
+        "{v}__number = {v}.get('value')",
+        "if {v}__number is not None:",
+        "{v}__lo = {v}__hi = Decimal({v}__number)",
+        "if 'comparator' in {v}: {v}__lo, {v}__hi = ends({v}__lo, {v}['comparator'])",
+        *_optional("system", "{v}"),
+        *_optional("code", "{v}"),
+        *_optional("unit", "{v}"),
+    ),
+    ("{v}__lo", "{v}__hi", "{v}__system", "{v}__code", "{v}__unit"),
+)
+_MONEY = Columns(
+    ("{v}__number = {v}.get('value')", "if {v}__number is not None:", "{v}__number = Decimal({v}__number)"),
+    ("{v}__number", "{v}__number", repr(_CURRENCIES), "{v}.get('currency')", "None"),
+)
+
+NUMBERS: Mapping[str, Columns] = {
+    "decimal": _NUMBER,
+    "integer": _NUMBER,
+    "Range": _of_rows("number_range", 2),
 }
-QUANTITIES: Mapping[str, Rows] = {
-    "Quantity": _quantity,
-    "Age": _quantity,
-    "Duration": _quantity,
-    "Money": _money,
-    "Range": _range,
-    "SampledData": _sampled_data,
+QUANTITIES: Mapping[str, Columns] = {
+    "Quantity": _QUANTITY,
+    "Age": _QUANTITY,
+    "Duration": _QUANTITY,
+    "Money": _MONEY,
+    "Range": _of_rows("range_", 5),
+    "SampledData": _of_rows("sampled_data", 5),
 }
 
 
 # -- uris and positions ---------------------------------------------------------------------------------------------
 
 
-def _uri(value: str) -> list[tuple[str]]:
-    return [(uri_key(value),)]
+_URI = Columns((f"{{v}}__uri = {{v}} if len({{v}}) <= {LONGEST_URI} else uri_key({{v}})",), ("{v}__uri",))
 
+URIS: Mapping[str, Columns] = {"uri": _URI, "url": _URI, "canonical": _URI}
+POSITIONS: Mapping[str, Columns] = {
+    "BackboneElement": Columns((), ("float({v}['latitude'])", "float({v}['longitude'])"))
+}
 
-URIS: Mapping[str, Rows] = {"uri": _uri, "url": _uri, "canonical": _uri}
-
-
-def position(value: Mapping[str, Any]) -> list[tuple[float, float]]:
-    return [(float(value["latitude"]), float(value["longitude"]))]
+# What the lines name besides their own.
+NAMES: Mapping[str, Any] = {
+    "Decimal": Decimal,
+    "interval": dates.interval,
+    **{
+        function.__name__: function
+        for function in (
+            ends,
+            normalise,
+            number_range,
+            period,
+            range_,
+            sampled_data,
+            system_of,
+            texts,
+            timing,
+            token_key,
+            uri_key,
+        )
+    },
+}

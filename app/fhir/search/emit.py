@@ -1,34 +1,35 @@
-"""From a value to index rows: an Emit adds the rows of one value under one parameter."""
+"""From a value to index rows: the chains of lines that add the rows of a parameter for the values at one place."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from operator import attrgetter
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
+from app.fhir.definitions import children
 from app.fhir.references import local
+from app.fhir.search import datatypes
 from app.fhir.search.datatypes import (
     DATES,
+    IDENTIFIER,
     NUMBERS,
+    POSITIONS,
     QUANTITIES,
     STRINGS,
     TOKENS,
     URIS,
-    Rows,
+    Columns,
     code_in,
-    identifier,
-    position,
 )
 from app.fhir.search.parameters import Kind, SearchParameter
-from app.fhir.search.paths import Leaf
-from app.fhir.search.rows import IndexRows
+from app.fhir.search.paths import Leaf, walk
+from app.fhir.search.rows import Composite
+from app.fhir.search.source import VALUE, Chain, Lines
 from app.fhir.search.text import uri_key, without_version
 
-Emit = Callable[[Any, IndexRows], None]
-
 # The datatypes of each kind, and the table of its rows. References are apart: they fill three tables.
-DATATYPES: Mapping[Kind, tuple[str, Mapping[str, Rows]]] = {
+DATATYPES: Mapping[Kind, tuple[str, Mapping[str, Columns]]] = {
     Kind.TOKEN: ("tokens", TOKENS),
     Kind.STRING: ("strings", STRINGS),
     Kind.DATE: ("dates", DATES),
@@ -36,34 +37,62 @@ DATATYPES: Mapping[Kind, tuple[str, Mapping[str, Rows]]] = {
     Kind.QUANTITY: ("quantities", QUANTITIES),
     Kind.URI: ("uris", URIS),
     Kind.REFERENCE: ("uris", {"canonical": URIS["canonical"], "uri": URIS["uri"]}),
-    Kind.SPECIAL: ("positions", {"BackboneElement": position}),
+    Kind.SPECIAL: ("positions", POSITIONS),
 }
 
 _SCHEME = re.compile(r"(?!urn:)[A-Za-z][A-Za-z0-9+.\-]*:")
 _LITERAL = re.compile(r"(?:.*/)?([A-Za-z]+)/[^/]+")
 
 
-def rows_function(kind: Kind, leaf: Leaf) -> Rows | None:
+def columns_of(kind: Kind, leaf: Leaf) -> Columns | None:
     """None where R4 lets the kind have no values of the type, such as a date that is an Age."""
     if kind is Kind.TOKEN and leaf.type == "code":
         return code_in(leaf.codes)
     return DATATYPES[kind][1].get(leaf.type)
 
 
-def emit_for(parameter: SearchParameter, leaf: Leaf, base_url: str) -> Emit | None:
-    if parameter.kind is Kind.REFERENCE and leaf.type == "Reference":
-        return _emit_reference(parameter.id, leaf.target, base_url)
-    found = rows_function(parameter.kind, leaf)
-    return _emit_rows(parameter.id, DATATYPES[parameter.kind][0], found) if found else None
+def tables_of(kind: Kind) -> tuple[str, ...]:
+    return ("references", "uris", "tokens") if kind is Kind.REFERENCE else (DATATYPES[kind][0],)
 
 
-def _emit_rows(param: int, table: str, rows_of: Rows) -> Emit:
-    table_of = attrgetter(table)
+def chains_of(parameter: SearchParameter, leaf: Leaf) -> Iterator[Chain]:
+    """The chains for the values of a leaf, from the resource or, if the leaf names nothing, from the value itself."""
+    path, found = walk(leaf, VALUE)
+    element = element_of(parameter.type, leaf.names[0]) if leaf.names else ""
+    for table, columns in _ways(parameter.kind, leaf):
+        lines, expressions = filled(columns, found)
+        row = f"{table}.append(({', '.join([str(parameter.id), *expressions])}))"
+        yield Chain(parameter.id, (table,), element, (*path, *lines, row), leaf.many or columns.many)
 
-    def emit(value: Any, rows: IndexRows) -> None:
-        table_of(rows).extend([(param, *columns) for columns in rows_of(value)])
 
-    return emit
+def _ways(kind: Kind, leaf: Leaf) -> tuple[tuple[str, Columns], ...]:
+    """The tables that a value fills, and how."""
+    if kind is Kind.REFERENCE and leaf.type == "Reference":
+        columns = (local_reference(leaf.target), foreign_reference(leaf.target), _logical_reference(leaf.target))
+        return tuple(zip(tables_of(kind), columns, strict=True))
+    found = columns_of(kind, leaf)
+    return ((DATATYPES[kind][0], found),) if found else ()
+
+
+def filled(columns: Columns, name: str) -> tuple[Lines, Lines]:
+    """The lines and the columns for the value of that name."""
+    return (
+        tuple(line.replace("{v}", name) for line in columns.lines),
+        tuple(column.replace("{v}", name) for column in columns.columns),
+    )
+
+
+def element_of(type_name: str, name: str) -> str:
+    """The element of a type to which a property belongs: `value` for `valueQuantity`."""
+    return _elements(type_name)[name]
+
+
+@cache
+def _elements(type_name: str) -> Mapping[str, str]:
+    return {name: element.name for element in children(type_name).values() for name in element.json_names()}
+
+
+# -- references -----------------------------------------------------------------------------------------------------
 
 
 def foreign(text: str) -> str | None:
@@ -71,20 +100,41 @@ def foreign(text: str) -> str | None:
     return uri_key(without_version(text)) if _SCHEME.match(text) else None
 
 
-def _points_to(text: str, target: str) -> bool:
+def points_to(text: str, target: str) -> bool:
     literal = _LITERAL.fullmatch(without_version(text))
     return literal is not None and literal[1] == target
 
 
-def _emit_reference(param: int, only: str | None, base_url: str) -> Emit:
-    def emit(value: Mapping[str, Any], rows: IndexRows) -> None:
-        if (text := value.get("reference")) is not None:
-            if target := local(text, base_url):
-                if only is None or only == target.type:
-                    rows.references.append((param, target.type, target.id))
-            elif (url := foreign(text)) and (only is None or _points_to(url, only)):
-                rows.uris.append((param, url))
-        if (logical := value.get("identifier")) is not None and only in (None, value.get("type", only)):
-            rows.tokens.extend([(param, *columns) for columns in identifier(logical)])
+_LOCAL = (
+    "{v}__text = {v}.get('reference')",
+    "if {v}__text is not None:",
+    "{v}__local = local({v}__text, base_url)",
+)
 
-    return emit
+
+def local_reference(only: str | None) -> Columns:
+    restricted = (f"if {{v}}__local.type == {only!r}:",) if only else ()
+    return Columns((*_LOCAL, "if {v}__local is not None:", *restricted), ("{v}__local.type", "{v}__local.id"))
+
+
+def foreign_reference(only: str | None) -> Columns:
+    restricted = (f"if points_to({{v}}__url, {only!r}):",) if only else ()
+    lines = (*_LOCAL, "if {v}__local is None:", "{v}__url = foreign({v}__text)", "if {v}__url is not None:")
+    return Columns((*lines, *restricted), ("{v}__url",))
+
+
+def _logical_reference(only: str | None) -> Columns:
+    restricted = (f"if {{v}}.get('type', {only!r}) == {only!r}:",) if only else ()
+    lines, columns = filled(IDENTIFIER, "{v}__logical")
+    start = ("{v}__logical = {v}.get('identifier')", "if {v}__logical is not None:")
+    return Columns((*start, *restricted, *lines), columns)
+
+
+# What the lines name besides their own, `base_url` excepted.
+NAMES: Mapping[str, Any] = {
+    **datatypes.NAMES,
+    "composite": Composite._make,
+    "foreign": foreign,
+    "local": local,
+    "points_to": points_to,
+}

@@ -1,7 +1,6 @@
 """The index rows of a resource: the mirror image of the search compiler.
 
-A plan is made once per resource type. It is keyed by the properties of the resource, so that the parameters of
-elements that are not there cost nothing.
+A function is made once per resource type, from the expressions of its parameters.
 """
 
 from __future__ import annotations
@@ -9,22 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from app.fhir.definitions import children
 from app.fhir.fhirpath import Node, compile_path
-from app.fhir.search.composites import composite_steps
-from app.fhir.search.emit import Emit, emit_for
+from app.fhir.search.composites import composite_chains
+from app.fhir.search.emit import NAMES, chains_of, tables_of
 from app.fhir.search.parameters import REFERENCE_LINK, Kind, SearchParameter, parameters
-from app.fhir.search.paths import Leaf, leaves, union_parts, values_at
+from app.fhir.search.paths import Leaf, leaves, union_parts
 from app.fhir.search.rows import IndexRows
+from app.fhir.search.source import ROWS, VALUE, Chain, Step, step_of
 
 Json = dict[str, Any]
-Step = Callable[[Json, IndexRows], None]
 
 _FIRST_ELEMENT = re.compile(r"\(?\w+\.(\w+)")
 _TYPE = "resourceType"
-_NO_STEPS: tuple[Step, ...] = ()
+_target = itemgetter(1, 2)
 
 
 def index_rows(resource: Json, base_url: str, links: Iterable[tuple[str, str]] = ()) -> IndexRows:
@@ -34,80 +34,51 @@ def index_rows(resource: Json, base_url: str, links: Iterable[tuple[str, str]] =
     covers are added under REFERENCE_LINK, so that the server knows all that points to a resource.
     """
     rows = IndexRows()
-    plan = _plan(resource["resourceType"], base_url)
-    for name in resource:
-        for step in plan.get(name, _NO_STEPS):
-            step(resource, rows)
-    _add_links(rows, links)
-    _remove_duplicates(rows)
+    _step(resource[_TYPE], base_url)(resource, rows)
+    if links:
+        covered = set(map(_target, rows.references))
+        rows.references += [(REFERENCE_LINK, *link) for link in dict.fromkeys(links) if link not in covered]
     return rows
 
 
-def _add_links(rows: IndexRows, links: Iterable[tuple[str, str]]) -> None:
-    covered = {(type_name, id_) for _, type_name, id_ in rows.references}
-    rows.references.extend([(REFERENCE_LINK, *link) for link in links if link not in covered])
-
-
-def _remove_duplicates(rows: IndexRows) -> None:
-    rows.tokens = list(dict.fromkeys(rows.tokens))
-    rows.references = list(dict.fromkeys(rows.references))
-    rows.strings = list(dict.fromkeys(rows.strings))
-    rows.uris = list(dict.fromkeys(rows.uris))
-    rows.dates = list(dict.fromkeys(rows.dates))
-    rows.numbers = list(dict.fromkeys(rows.numbers))
-    rows.quantities = list(dict.fromkeys(rows.quantities))
-    rows.positions = list(dict.fromkeys(rows.positions))
-    rows.composites = list(dict.fromkeys(rows.composites))
-
-
 @cache
-def _plan(type_name: str, base_url: str) -> Mapping[str, tuple[Step, ...]]:
-    plan: dict[str, list[Step]] = {}
-    for parameter in parameters(type_name).values():
-        for name, step in _steps(parameter, base_url) if parameter.has_rows else ():
-            plan.setdefault(name, []).append(step)
-    return {name: tuple(steps) for name, steps in plan.items()}
+def _step(type_name: str, base_url: str) -> Step:
+    own = (parameter for parameter in parameters(type_name).values() if parameter.has_rows)
+    return step_of([chain for parameter in own for chain in _chains(parameter, base_url)], _names(base_url))
 
 
-def _steps(parameter: SearchParameter, base_url: str) -> Iterator[tuple[str, Step]]:
-    """The steps of one parameter, each with the property of the resource that makes it run."""
+def _names(base_url: str) -> Mapping[str, Any]:
+    return {**NAMES, "base_url": base_url}
+
+
+def _chains(parameter: SearchParameter, base_url: str) -> Iterator[Chain]:
     if parameter.kind is Kind.COMPOSITE:
-        yield from composite_steps(parameter, base_url)
+        yield from composite_chains(parameter)
         return
-    for part in union_parts(parameter.expression or ""):
+    for number, part in enumerate(union_parts(parameter.expression or "")):
         places = leaves(part, parameter.type)
         if places is None:
-            yield from _evaluated(parameter, part, base_url)
+            yield _evaluated(parameter, part, number, base_url)
         for leaf in places or ():
-            if emit := emit_for(parameter, leaf, base_url):
-                yield leaf.names[0], _at(leaf.names, emit)
+            yield from chains_of(parameter, leaf)
 
 
-def _at(names: tuple[str, ...], emit: Emit) -> Step:
-    get = values_at(names)
-
-    def step(resource: Json, rows: IndexRows) -> None:
-        for value in get(resource):
-            emit(value, rows)
-
-    return step
-
-
-def _evaluated(parameter: SearchParameter, expression: str, base_url: str) -> Iterator[tuple[str, Step]]:
-    """A step for an expression that is more than a path."""
+def _evaluated(parameter: SearchParameter, expression: str, number: int, base_url: str) -> Chain:
+    """The chain for an expression that is more than a path."""
     evaluate = compile_path(expression, parameter.type)
 
     @cache
-    def emit_of(type_name: str) -> Emit | None:
-        return emit_for(parameter, Leaf((), type_name), base_url)
+    def step_for(type_name: str) -> Step:
+        return step_of(list(chains_of(parameter, Leaf((), type_name))), _names(base_url))
 
     def step(resource: Json, rows: IndexRows) -> None:
         for type_name, value in map(_without_extension, evaluate(resource)):
-            if emit := emit_of(type_name):
-                emit(value, rows)
+            step_for(type_name)(value, rows)
 
-    for name in _triggers(expression, evaluate, parameter.type):
-        yield name, step
+    name = f"evaluated_{parameter.id}_{number}"
+    triggers = " or ".join(f"{name!r} in {VALUE}" for name in _triggers(expression, evaluate, parameter.type))
+    lines = (f"if {triggers}:", f"{name}({VALUE}, {ROWS})")
+    return Chain(parameter.id, tables_of(parameter.kind), expression, lines, True, {name: step})
 
 
 def _triggers(expression: str, evaluate: Callable[[Json], list[Node]], type_name: str) -> Iterable[str]:

@@ -7,11 +7,10 @@ properties and the types are known before any resource is seen, so extraction ne
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from app.fhir.definitions import Element, children, structure
+from app.fhir.definitions import Element, children, is_primitive, structure
 
 _AS = re.compile(r"\(([\w.]+) as (\w+)\)")
 _POINTS_TO = re.compile(r"(.+)\.where\(resolve\(\) is (\w+)\)")
@@ -23,16 +22,21 @@ _STEP = re.compile(r"(?:as|ofType)\((\w+)\)|(\w+)")
 class Leaf:
     """Where values stand: property names from the start of the path, and the FHIR type.
 
-    `within` is the type or path of which the values are; `codes` the value set of a required binding; `target` the
-    only type that a reference may point to, if the expression says so; `many` whether there may be several values.
+    `lists` tells of each name whether it holds a list; `within` is the type or path of which the values are; `codes`
+    the value set of a required binding; `target` the only type that a reference may point to, if there is one.
     """
 
     names: tuple[str, ...]
     type: str
+    lists: tuple[bool, ...] = ()
     within: str = ""
     codes: str | None = None
     target: str | None = None
-    many: bool = False
+
+    @property
+    def many(self) -> bool:
+        """Whether there may be several values."""
+        return any(self.lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,9 @@ class _Place:
 
     names: tuple[str, ...]
     type: str
+    lists: tuple[bool, ...]
     within: str
     element: Element | None
-    many: bool
 
 
 def union_parts(expression: str) -> list[str]:
@@ -65,11 +69,11 @@ def leaves(part: str, context: str) -> tuple[Leaf, ...] | None:
     path = _AS.sub(r"\1.as(\2)", path)
     if not _PLAIN.fullmatch(path):
         return None
-    places = [_Place((), context, context, None, False)]
+    places = [_Place((), context, (), context, None)]
     for kept, name in _STEP.findall(path.removeprefix(context).removeprefix(".")):
         places = [found for place in places for found in _next(place, kept, name)]
     return tuple(
-        Leaf(p.names, p.type, p.within, p.element.codes if p.element else None, target, p.many) for p in places
+        Leaf(p.names, p.type, p.lists, p.within, p.element.codes if p.element else None, target) for p in places
     )
 
 
@@ -87,22 +91,17 @@ def _next(place: _Place, kept: str, name: str) -> Iterator[_Place]:
     for json_name, element_type in element.json_names().items():
         code = element_type.code if element_type else ""
         within = element.same_as or (element.path if code in ("BackboneElement", "Element", "") else code)
-        yield _Place((*place.names, json_name), code, within, element, place.many or element.is_list)
+        yield _Place((*place.names, json_name), code, (*place.lists, element.is_list), within, element)
 
 
-def values_at(names: tuple[str, ...]) -> Callable[[dict[str, Any]], list[Any]]:
-    """A function that gives what stands at a path of property names; lists are entered, nulls are left out."""
-    if not names:
-        return lambda value: [value]
-    first, rest = names[0], values_at(names[1:]) if names[1:] else None
-
-    def get(value: dict[str, Any]) -> list[Any]:
-        found = value.get(first)
-        if found is None:
-            return []
-        items = found if type(found) is list else [found]
-        if rest is None:
-            return [item for item in items if item is not None] if None in items else items
-        return [deeper for item in items for deeper in rest(item)]
-
-    return get
+def walk(leaf: Leaf, start: str) -> tuple[tuple[str, ...], str]:
+    """Lines of Python that lead from the object called `start` to each value of the leaf, and the name of the value."""
+    lines: list[str] = []
+    for name, is_list in zip(leaf.names, leaf.lists, strict=True):
+        found = f"{start}_{name}"
+        lines += [f"{found} = {start}.get({name!r})", f"if {found} is not None:"]
+        start = f"{found}_item" if is_list else found
+        lines += [f"for {start} in {found}:"] if is_list else []
+    if leaf.lists and leaf.lists[-1] and is_primitive(leaf.type):
+        lines.append(f"if {start} is not None:")
+    return tuple(lines), start

@@ -210,6 +210,17 @@ def test_no_row_is_written_twice() -> None:
     assert found == [("s", "c")]
 
 
+def test_no_row_is_written_twice_for_several_elements() -> None:
+    concept = {"coding": [{"system": "s", "code": "c"}]}
+    found = rows("tokens", "code", "AllergyIntolerance", code=concept, reaction=[{"substance": concept}])
+    assert found == [("s", "c")]
+
+
+def test_nulls_in_lists_have_no_rows() -> None:
+    profiles = {"profile": [None, "http://a.example/p"], "_profile": [{"id": "x"}, None]}
+    assert rows("uris", "_profile", "Patient", meta=profiles) == [("http://a.example/p",)]
+
+
 @given(st.randoms(use_true_random=False), st.sampled_from(["Patient", "Observation", "PlanDefinition", "Claim"]))
 def test_the_order_of_properties_does_not_matter(random: Any, type_name: str) -> None:
     resource = Filler(0).resource(type_name)
