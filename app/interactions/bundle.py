@@ -146,9 +146,10 @@ class _Transaction:
         request = self._requests[entry.index]
         try:
             self._context.authorize(request)
-            if request.interaction not in self._prepares:
+            prepare = self._prepares.get(request.interaction)
+            if prepare is None:
                 return
-            write = self._prepares[request.interaction](self._context, request)
+            write = prepare(self._context, request)
         except Problem as problem:
             raise located(problem, _place(entry, problem)) from None
         write.location = f"{entry.location}.resource"

@@ -84,7 +84,6 @@ async def save(
     wanted = [change for change in changes if change is not None]
     if not wanted:
         return [None] * len(writes)
-    await store.learn(context.server.numbers, wanted)
     try:
         saved = iter(await store.save(connection, context.server.numbers, wanted, integrity=context.server.integrity))
     except store.Dangling as dangling:

@@ -16,7 +16,7 @@ Unit = tuple[str, str, str]  # code, system, unit
 
 
 class Numbers:
-    """Numbers of systems and units, remembered for the life of the process.
+    """Numbers of systems and units, remembered for the life of the process; what is new to it is not in them.
 
     New names are committed on a connection of their own: inside the transactions that use them, two imports would wait
     for each other, and a rollback would leave numbers remembered that do not exist.
@@ -24,22 +24,14 @@ class Numbers:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._systems: dict[str, int] = {"": 0}
-        self._units: dict[Unit, int] = {("", "", ""): 0}
+        self.systems: dict[str | None, int] = {None: 0, "": 0}
+        self.units: dict[Unit, int] = {("", "", ""): 0}
         self._lock = asyncio.Lock()
-
-    def system(self, uri: str | None) -> int:
-        """The number of a known system. Raises KeyError."""
-        return self._systems[uri or ""]
-
-    def unit(self, unit: Unit) -> int:
-        """The number of a known unit. Raises KeyError."""
-        return self._units[unit]
 
     async def learn(self, systems: Iterable[str], units: Iterable[Unit]) -> None:
         """Make sure that all these have numbers."""
-        new_systems = sorted({s for s in systems if s not in self._systems})
-        new_units = sorted({u for u in units if u not in self._units})
+        new_systems = sorted({s for s in systems if s not in self.systems})
+        new_units = sorted({u for u in units if u not in self.units})
         if not new_systems and not new_units:
             return
         async with self._lock, self._connections.aside() as connection:
@@ -48,7 +40,7 @@ class Numbers:
                     "INSERT INTO system (uri) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", new_systems
                 )
                 rows = await connection.fetch("SELECT uri, id FROM system WHERE uri = ANY($1)", new_systems)
-                self._systems.update((row[0], row[1]) for row in rows)
+                self.systems.update((row[0], row[1]) for row in rows)
             if new_units:
                 columns = [list(column) for column in zip(*new_units, strict=True)]
                 await connection.execute(
@@ -61,14 +53,14 @@ class Numbers:
                     "AS w(code, system, unit) USING (code, system, unit)",
                     *columns,
                 )
-                self._units.update(((row[0], row[1], row[2]), row[3]) for row in rows)
+                self.units.update(((row[0], row[1], row[2]), row[3]) for row in rows)
 
     async def find_system(self, uri: str) -> int | None:
         """The number of a system that a search names, None when no resource has it."""
-        if uri not in self._systems:
+        if uri not in self.systems:
             async with self._connections.aside() as connection:
                 number = await connection.fetchval("SELECT id FROM system WHERE uri = $1", uri)
             if number is None:
                 return None
-            self._systems[uri] = number
-        return self._systems[uri]
+            self.systems[uri] = number
+        return self.systems[uri]

@@ -15,7 +15,7 @@ from app.fhir.search.rows import IndexRows
 from app.store import save_function
 from app.store.connections import Connection
 from app.store.errors import TryAgain
-from app.store.numbers import TYPE_ID, Numbers, Unit
+from app.store.numbers import TYPE_ID, Numbers
 from app.store.tables import INDEX_TABLES
 
 Link = tuple[str, str]
@@ -54,22 +54,21 @@ class Saved:
     act: int
 
 
-Columns = Sequence[Sequence[Any] | None]
-
-
-async def learn(numbers: Numbers, changes: Iterable[Change]) -> None:
+async def _learn(numbers: Numbers, changes: Iterable[Change]) -> None:
     """Give numbers to the systems and units of the changes that have none yet."""
     rows = [change.rows for change in changes if change.rows is not None]
     systems = {system for r in rows for _, system, _ in r.tokens if system}
     systems.update(s for r in rows for c in r.composites for s in (c.system, c.system2) if s)
-    await numbers.learn(systems, {_unit(*q[3:]) for r in rows for q in (*r.quantities, *map(_quantity, r.composites))})
+    units = {(code or "", system or "", unit or "") for r in rows for *_, system, code, unit in r.quantities}
+    units.update((c.unit_code or "", c.unit_system or "", c.unit or "") for r in rows for c in r.composites)
+    await numbers.learn(systems, units)
 
 
 async def save(connection: Connection, numbers: Numbers, changes: Sequence[Change], *, integrity: bool) -> list[Saved]:
     """Write all changes or none.
 
     Raises PreconditionFailed (an expectation does not hold), Dangling (a link to nothing), Conflict (a deletion of what
-    others refer to) or TryAgain. `learn` must have run for the same changes.
+    others refer to) or TryAgain.
     """
     targets: dict[Link, int] = {}
     weak: list[bool] = []
@@ -90,7 +89,7 @@ async def save(connection: Connection, numbers: Numbers, changes: Sequence[Chang
         [TYPE_ID[type_name] for type_name, _ in targets] or None,
         [id_ for _, id_ in targets] or None,
         weak or None,
-        *_index_arguments(changes, numbers, targets),
+        *await _index_arguments(changes, numbers, targets),
     ]
     try:
         row = await connection.fetchrow(_CALL, *arguments, integrity)
@@ -101,72 +100,79 @@ async def save(connection: Connection, numbers: Numbers, changes: Sequence[Chang
     return [Saved(v, at, act) for v, at, act in zip(row["versions"], row["stamps"], row["acts"], strict=True)]
 
 
-def _index_arguments(changes: Sequence[Change], numbers: Numbers, targets: Mapping[Link, int]) -> list[Any]:
-    indexed = [(k, change) for k, change in enumerate(changes, 1) if change.rows is not None]
-    arguments: list[Any] = []
+async def _index_arguments(
+    changes: Sequence[Change], numbers: Numbers, targets: Mapping[Link, int]
+) -> list[Sequence[Any] | None]:
+    """The rows of each index table, column by column. Systems and units that have no numbers yet are given some."""
+    try:
+        return _columns(changes, numbers, targets)
+    except KeyError:
+        await _learn(numbers, changes)
+        return _columns(changes, numbers, targets)
+
+
+def _columns(changes: Sequence[Change], numbers: Numbers, targets: Mapping[Link, int]) -> list[Sequence[Any] | None]:
+    indexed = [(k, change, change.rows) for k, change in enumerate(changes, 1) if change.rows is not None]
+    columns: list[Sequence[Any] | None] = []
     for table in INDEX_TABLES:
-        rows = [row for k, change in indexed for row in _ROWS[table.name](k, change, numbers, targets)]
-        arguments.extend(zip(*rows, strict=True) if rows else (None,) * (len(table.columns) + 1))
-    return arguments
+        kind, make = _ROWS[table.name]
+        rows = [
+            row
+            for k, change, all_rows in indexed
+            if (found := getattr(all_rows, kind))
+            for row in make(k, found, change, numbers, targets)
+        ]
+        columns.extend(zip(*rows, strict=True) if rows else (None,) * (len(table.columns) + 1))
+    return columns
 
 
+# Each makes the rows of one table from what one resource has for it: its ordinal, then the table's columns.
 Row = tuple[Any, ...]
-RowMaker = Callable[[int, Change, Numbers, Mapping[Link, int]], list[Row]]
+RowMaker = Callable[[int, list[Any], Change, Numbers, Mapping[Link, int]], list[Row]]
 
 
-def _rows(change: Change) -> IndexRows:
-    if change.rows is None:
-        raise ValueError("A change without index rows has none to write.")
-    return change.rows
+def _tokens(k: int, found: list[Any], _: Change, numbers: Numbers, __: Mapping[Link, int]) -> list[Row]:
+    systems = numbers.systems
+    return [(k, systems[system], param, code) for param, system, code in found]
 
 
-def _tokens(k: int, change: Change, numbers: Numbers, _: Mapping[Link, int]) -> list[Row]:
-    system = numbers.system
-    return [(k, system(s), param, code) for param, s, code in _rows(change).tokens]
-
-
-def _references(k: int, change: Change, _: Numbers, targets: Mapping[Link, int]) -> list[Row]:
+def _references(k: int, found: list[Any], change: Change, _: Numbers, targets: Mapping[Link, int]) -> list[Row]:
     links = change.links or {}
-    return [(k, targets[t, i], param, links[t, i]) for param, t, i in _rows(change).references]
+    return [(k, targets[type_name, id_], param, links[type_name, id_]) for param, type_name, id_ in found]
 
 
-def _strings(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
-    return [(k, *row) for row in _rows(change).strings]
+def _as_they_are(k: int, found: list[Any], *_: Any) -> list[Row]:
+    return [(k, *row) for row in found]
 
 
-def _uris(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
-    return [(k, *row) for row in _rows(change).uris]
+def _param_last(k: int, found: list[Any], *_: Any) -> list[Row]:
+    return [(k, one, other, param) for param, one, other in found]
 
 
-def _dates(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
-    return [(k, lo, hi, param) for param, lo, hi in _rows(change).dates]
-
-
-def _numbers(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
-    return [(k, *row) for row in _rows(change).numbers]
-
-
-def _quantities(k: int, change: Change, numbers: Numbers, _: Mapping[Link, int]) -> list[Row]:
+def _quantities(k: int, found: list[Any], _: Change, numbers: Numbers, __: Mapping[Link, int]) -> list[Row]:
+    units = numbers.units
     return [
-        (k, numbers.unit(_unit(system, code, unit)), param, _FEWER if lo is None else lo, _MORE if hi is None else hi)
-        for param, lo, hi, system, code, unit in _rows(change).quantities
+        (
+            k,
+            units[code or "", system or "", unit or ""],
+            param,
+            _FEWER if lo is None else lo,
+            _MORE if hi is None else hi,
+        )
+        for param, lo, hi, system, code, unit in found
     ]
 
 
-def _positions(k: int, change: Change, _: Numbers, __: Mapping[Link, int]) -> list[Row]:
-    return [(k, latitude, longitude, param) for param, latitude, longitude in _rows(change).positions]
-
-
-def _composites(k: int, change: Change, numbers: Numbers, targets: Mapping[Link, int]) -> list[Row]:
+def _composites(k: int, found: list[Any], _: Change, numbers: Numbers, targets: Mapping[Link, int]) -> list[Row]:
     return [
         (
             k,
             c.lo_at,
             c.hi_at,
-            None if c.target_id is None else targets[c.target_type or "", c.target_id],
-            numbers.system(c.system),
-            numbers.system(c.system2),
-            numbers.unit(_unit(*_quantity(c)[3:])),
+            None if c.target_id is None else targets[c.target_type, c.target_id],
+            numbers.systems[c.system],
+            numbers.systems[c.system2],
+            numbers.units[c.unit_code or "", c.unit_system or "", c.unit or ""],
             c.param,
             c.code,
             c.code2,
@@ -174,29 +180,21 @@ def _composites(k: int, change: Change, numbers: Numbers, targets: Mapping[Link,
             c.lo,
             c.hi,
         )
-        for c in _rows(change).composites
+        for c in found
     ]
 
 
-_ROWS: dict[str, RowMaker] = {
-    "index_token": _tokens,
-    "index_reference": _references,
-    "index_string": _strings,
-    "index_uri": _uris,
-    "index_date": _dates,
-    "index_number": _numbers,
-    "index_quantity": _quantities,
-    "index_position": _positions,
-    "index_composite": _composites,
+_ROWS: dict[str, tuple[str, RowMaker]] = {
+    "index_token": ("tokens", _tokens),
+    "index_reference": ("references", _references),
+    "index_string": ("strings", _as_they_are),
+    "index_uri": ("uris", _as_they_are),
+    "index_date": ("dates", _param_last),
+    "index_number": ("numbers", _as_they_are),
+    "index_quantity": ("quantities", _quantities),
+    "index_position": ("positions", _param_last),
+    "index_composite": ("composites", _composites),
 }
-
-
-def _unit(system: str | None, code: str | None, unit: str | None) -> Unit:
-    return (code or "", system or "", unit or "")
-
-
-def _quantity(c: Any) -> tuple[Any, ...]:
-    return (c.param, c.lo, c.hi, c.unit_system, c.unit_code, c.unit)
 
 
 def _refusal(error: asyncpg.PostgresError, changes: Sequence[Change], targets: Sequence[Link]) -> Exception | None:

@@ -34,6 +34,5 @@ class Writer:
         return (await self._save([change]))[0]
 
     async def _save(self, changes: Sequence[Change]) -> list[Saved]:
-        await save.learn(self._numbers, changes)
         async with self._connections.lease() as connection:
             return await save.save(connection, self._numbers, changes, integrity=self._integrity)
