@@ -15,6 +15,7 @@ from app.services.sample import hospital_bundle, patient_bundle
 
 SEED = 11
 PATIENTS = 60
+WARM_UP = 8
 
 
 @dataclass
@@ -39,6 +40,12 @@ class Dataset:
 def generated(patients: int = PATIENTS) -> Dataset:
     bundles = (patient_bundle(SEED, number) for number in range(patients))
     return Dataset("", [dumps(hospital_bundle(SEED))], _largest_first(bundles))
+
+
+def warm_up() -> tuple[list[bytes], list[bytes]]:
+    """Bundles of other people, to be posted before anything is timed: what must be there first, and the rest."""
+    seed = SEED + 2
+    return [dumps(hospital_bundle(seed))], [dumps(patient_bundle(seed, number)) for number in range(WARM_UP)]
 
 
 def synthea() -> Dataset | None:
