@@ -9,7 +9,7 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "wrk"
 CONNECTIONS = 32
-IMPORT_CONNECTIONS = 4
+IMPORT_CONNECTIONS = 8
 MISSING = "The program `wrk` makes the load and is not installed: `apt install wrk`, or `brew install wrk`."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -88,6 +88,7 @@ def batch_response(
     return _bundle({"type": f"{kind}-response"}, chunks, id, links, last_updated)
 
 
+@lru_cache(maxsize=256)
 def instant(moment: datetime) -> str:
     """A FHIR instant in UTC, to the millisecond: `2026-11-22T08:30:00.250Z`. `moment` must have a zone."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)

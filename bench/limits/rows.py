@@ -20,7 +20,7 @@ import asyncpg
 import uvloop
 from asyncpg.prepared_stmt import PreparedStatement
 
-CONNECTIONS = 2
+CONNECTIONS = 4
 
 
 class Table(NamedTuple):
