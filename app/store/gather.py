@@ -17,7 +17,8 @@ Result = TypeVar("Result")
 class Gather(Generic[Item, Result]):
     """Calls `run` with a list of items; it answers with a result each, in their order.
 
-    When `run` raises one of `apart`, which may be the fault of a single item, each item is run alone.
+    When `run` raises what may be the fault of a single item, each item is run alone: nobody else pays for it. `whole`
+    are the exceptions that concern all of them.
     """
 
     def __init__(
@@ -26,12 +27,12 @@ class Gather(Generic[Item, Result]):
         *,
         lanes: int = 2,
         largest: int = 128,
-        apart: tuple[type[Exception], ...] = (),
+        whole: tuple[type[Exception], ...] = (),
     ) -> None:
         self._run = run
         self._lanes = lanes
         self._largest = largest
-        self._apart = apart
+        self._whole = whole
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._running: set[asyncio.Task[None]] = set()
 
@@ -59,7 +60,7 @@ class Gather(Generic[Item, Result]):
         try:
             results = await self._run([item for item, _ in batch])
         except BaseException as error:
-            if len(batch) > 1 and isinstance(error, self._apart):
+            if len(batch) > 1 and isinstance(error, Exception) and not isinstance(error, self._whole):
                 for one in batch:
                     await self._answer([one])
                 return

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
 
+from app.errors import Unavailable
 from app.store.connections import Connections
 from app.store.gather import Gather
 from app.store.numbers import TYPE_ID
@@ -52,4 +53,4 @@ class Loaders:
                 found[number - 1] = Stored(type_name, id_, version, at, body)
             return found
 
-        return Gather(load)
+        return Gather(load, whole=(Unavailable,))

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.errors import Conflict, PreconditionFailed
+from app.errors import Unavailable
 from app.store import save
 from app.store.connections import Connections
-from app.store.errors import TryAgain
 from app.store.gather import Gather
 from app.store.numbers import Numbers
 from app.store.save import Change, Saved
@@ -24,8 +23,8 @@ class Writer:
         self._connections = connections
         self._numbers = numbers
         self._integrity = integrity
-        apart = (Conflict, PreconditionFailed, TryAgain)
-        self._fresh = Gather(self._save, apart=apart)
+        # After a lost connection nobody knows whether the commit took place: nothing may be written again.
+        self._fresh = Gather(self._save, whole=(Unavailable,))
 
     async def save(self, change: Change) -> Saved:
         """Raises what `app.store.save.save` raises, for this change alone."""

@@ -63,16 +63,16 @@ async def test_lanes_and_sizes_are_limits():
 
 async def test_one_bad_item_fails_alone():
     calls = Calls()
-    gather = Gather(calls.run, apart=(ValueError,))
+    gather = Gather(calls.run)
     results = await asyncio.gather(*map(gather, (1, -1, 3)), return_exceptions=True)
     assert (results[0], results[2]) == (2, 6)
     assert isinstance(results[1], ValueError)
     assert calls.sizes == [3, 1, 1, 1]
 
 
-async def test_what_is_nobodys_fault_fails_all_at_once():
+async def test_what_concerns_all_fails_all_at_once():
     calls = Calls()
-    gather = Gather(calls.run)
+    gather = Gather(calls.run, whole=(ValueError,))
     results = await asyncio.gather(*map(gather, (1, -1)), return_exceptions=True)
     assert all(isinstance(result, ValueError) for result in results)
     assert calls.sizes == [2]
