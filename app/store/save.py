@@ -122,8 +122,18 @@ def _columns(changes: Sequence[Change], numbers: Numbers, targets: Mapping[Link,
             if (found := getattr(all_rows, kind))
             for row in make(k, found, change, numbers, targets)
         ]
-        columns.extend(zip(*rows, strict=True) if rows else (None,) * (len(table.columns) + 1))
+        kinds = [kind for _, kind in save_function.arguments(table)]
+        if rows:
+            columns.extend(map(_argument, kinds, zip(*rows, strict=True)))
+        else:
+            columns.extend([None] * len(kinds))
     return columns
+
+
+def _argument(kind: str, column: Sequence[Any]) -> Sequence[Any]:
+    if kind not in save_function.NUMERALS:
+        return column
+    return ",".join(["" if value is None else str(value) for value in column] if None in column else map(str, column))
 
 
 # Each makes the rows of one table from what one resource has for it: its ordinal, then the table's columns.

@@ -9,7 +9,7 @@ import asyncpg
 from app.store import save_function
 from app.store.tables import INDEX_TABLES, SQLModel
 
-PINNED = "fa6bde128b7e9862"
+PINNED = "1ed90dcfb7896f7e"
 
 
 def test_a_changed_text_needs_a_new_version():
