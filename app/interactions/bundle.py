@@ -113,7 +113,7 @@ class _Transaction:
         self._repeated = transactions.repeated_creates(self._entries)
         self._full_urls = {entry.index: entry.full_url for entry in entries if entry.full_url}
         self._writes: dict[int, Write] = {}
-        self._searches: dict[tuple[str, str], list[tuple[Json, str]]] = {}
+        self._searches: dict[tuple[str, str], list[tuple[Json, Write]]] = {}
         self._results: dict[int, FhirResult] = {}
 
     async def run(self) -> list[bundles.Response]:
@@ -164,7 +164,7 @@ class _Transaction:
         if issues := links.unresolved(write.resource, write.checked, full_urls, location):
             raise Invalid(issues=issues)
         for reference, type_name, query in links.conditional_references(write.checked):
-            self._searches.setdefault((type_name, query), []).append((reference, location))
+            self._searches.setdefault((type_name, query), []).append((reference, write))
 
     async def _write(self, context: Context, connection: Connection) -> None:
         await self._decide(context, connection)
@@ -179,7 +179,8 @@ class _Transaction:
         queries = [write.criteria for write in self._writes.values() if write.criteria is not None]
         if queries:
             await criteria.lock(connection, queries)
-        leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes and w.id}
+        leaving = self._leaving()
+        full_urls = set(self._full_urls.values())
         for index, write in self._writes.items():
             if write.depends:
                 try:
@@ -189,10 +190,14 @@ class _Transaction:
             if write.deletes and write.id:
                 leaving.add((write.type, write.id))
             if write.request.patch:
-                self._note_links(write, set(self._full_urls.values()))
+                self._note_links(write, full_urls)
         written = ((index, w.type, w.id) for index, w in self._writes.items() if w.id and not w.settled)
         if issues := transactions.overlapping(written):
             raise Malformed(issues=issues)
+
+    def _leaving(self) -> set[tuple[str, str]]:
+        """What this transaction deletes, as far as it is known."""
+        return {(write.type, write.id) for write in self._writes.values() if write.deletes and write.id}
 
     async def _resolve(self, context: Context, connection: Connection) -> Callable[[Write], None]:
         """What lets references, uris and narrative links of a resource name what the entries became."""
@@ -215,18 +220,25 @@ class _Transaction:
 
     async def _resolve_searches(self, context: Context, connection: Connection) -> None:
         """References that are searches become the one resource that they find (R4 http.html#trules)."""
-        queries = [self._search(context, *wanted) for wanted in self._searches]
-        leaving = {(w.type, w.id) for w in self._writes.values() if w.deletes and w.id}
-        found = await criteria.find_each(context, connection, queries, leaving) if queries else []
+        stored = {id(write) for write in self._writes.values() if not write.settled}
+        searches = {
+            wanted: pairs
+            for wanted, noted in self._searches.items()
+            if (pairs := [pair for pair in noted if id(pair[1]) in stored])
+        }
+        queries = [self._search(context, *wanted) for wanted in searches]
+        found = await criteria.find_each(context, connection, queries, self._leaving()) if queries else []
         issues = [
-            Issue("not-found" if not ids else "multiple-matches", _REFERENCES[len(ids)].format(type_name), location)
-            for ((type_name, _), references), ids in zip(self._searches.items(), found, strict=True)
+            Issue(
+                "not-found" if not ids else "multiple-matches", _REFERENCES[len(ids)].format(type_name), write.location
+            )
+            for ((type_name, _), references), ids in zip(searches.items(), found, strict=True)
             if len(ids) != 1
-            for _, location in references
+            for _, write in references
         ]
         if issues:
             raise PreconditionFailed(issues=issues)
-        for ((type_name, _), references), ids in zip(self._searches.items(), found, strict=True):
+        for ((type_name, _), references), ids in zip(searches.items(), found, strict=True):
             for reference, _ in references:
                 reference["reference"] = f"{type_name}/{ids[0]}"
 
@@ -234,7 +246,7 @@ class _Transaction:
         try:
             return criteria.read_criteria(context, type_name, query)
         except Problem as problem:
-            raise located(problem, self._searches[type_name, query][0][1]) from None
+            raise located(problem, self._searches[type_name, query][0][1].location or "") from None
 
     async def _read(self, context: Context) -> None:
         for entry in self._entries:

@@ -210,3 +210,13 @@ async def test_a_canonical_is_not_a_link(fhir: Fhir):
     stored = await fhir.read(location(made))
     assert stored["url"] == "/".join(location(item).split("/")[:2])
     assert stored["library"] == [full_url]
+
+
+async def test_what_is_not_written_needs_no_references(fhir: Fhir):
+    """#trules: a conditional create that finds its resource stores nothing, so nothing in it has to be found."""
+    value = unique()
+    old = await fhir.created(patient(identifier=identifier(value)))
+    body = patient(identifier=identifier(value), generalPractitioner=[reference(f"Practitioner?identifier={unique()}")])
+    (item,) = await fhir.transaction(entry("POST", "Patient", body, ifNoneExist=f"identifier={value}"))
+    assert statuses([item]) == [200]
+    assert location(item).startswith(f"Patient/{old['id']}")
