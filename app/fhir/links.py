@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +37,15 @@ class Resolver:
 
         The entries of a Bundle stay as they are: they refer to each other by its own fullUrls.
         """
-        base = self._base_of(full_url)
+        mapping, base = self._mapping, self._base_of(full_url)
         for reference in checked.references:
-            new = self._target(reference["reference"], base)
+            text = reference["reference"]
+            new = mapping.get(text) or self._target(text, base)
             if new is not None:
                 reference["reference"] = new
         for container, key in checked.uris:
             container[key] = self._mapping.get(container[key], container[key])
-        for narrative in _narratives(resource):
+        for narrative in _narratives(resource) if _may_narrate(resource) else ():
             if "urn:" in narrative["div"]:
                 narrative["div"] = rewrite_links(narrative["div"], self._mapping)
 
@@ -54,36 +55,36 @@ class Resolver:
 
     def _target(self, text: str, base: str) -> str | None:
         """A version and a fragment stay behind what the reference now names."""
-        new = self._mapping.get(text)
-        if new is not None:
-            return new
         whole, hash_, fragment = text.partition("#")
         current, history, version = whole.partition("/_history/")
         new = self._mapping.get(base + current if _is_relative(current) else current)
         return None if new is None else f"{new}{history}{version}{hash_}{fragment}"
 
 
-def unresolved(resource: Json, checked: Checked, full_urls: Container[str], location: str) -> list[Issue]:
-    """An issue for each `urn:uuid:` or `urn:oid:` reference that is no entry's fullUrl. Ask before rewriting.
+def outside(checked: Checked, full_urls: Container[str]) -> list[Json]:
+    """The references whose whole text is no entry's fullUrl. Ask before rewriting."""
+    return [reference for reference in checked.references if reference["reference"] not in full_urls]
+
+
+def unresolved(resource: Json, references: Sequence[Json], full_urls: Container[str], location: str) -> list[Issue]:
+    """An issue for each `urn:uuid:` or `urn:oid:` reference, of those outside, that names no entry's fullUrl.
 
     `location` is that of the resource: `Bundle.entry[5].resource`.
     """
     missing = [
         reference
-        for reference in checked.references
-        if (text := reference["reference"]) not in full_urls
-        and text.startswith(_LOGICAL)
-        and text.partition("#")[0] not in full_urls
+        for reference in references
+        if (text := reference["reference"]).startswith(_LOGICAL) and text.partition("#")[0] not in full_urls
     ]
     text = "No entry of the bundle has the fullUrl that this reference names."
     return [Issue("not-found", text, f"{location}{path_to(reference, resource)}.reference") for reference in missing]
 
 
-def conditional_references(checked: Checked) -> list[tuple[Json, str, str]]:
+def conditional_references(references: Sequence[Json]) -> list[tuple[Json, str, str]]:
     """Every reference that is a search: the Reference, resource type and query."""
     return [
         (reference, *target)
-        for reference in checked.references
+        for reference in references
         if "?" in (text := reference["reference"]) and (target := conditional(text))
     ]
 
@@ -98,6 +99,10 @@ def path_to(wanted: Json, value: Any, path: str = "") -> str:
     elif isinstance(value, list):
         children = ((f"{path}[{index}]", child) for index, child in enumerate(value))
     return next(filter(None, (path_to(wanted, child, place) for place, child in children)), "")
+
+
+def _may_narrate(resource: Json) -> bool:
+    return "text" in resource or "contained" in resource or _has_inner_narrative(resource["resourceType"])
 
 
 def _narratives(resource: Json) -> Iterator[Json]:

@@ -160,10 +160,12 @@ class _Transaction:
         """Remember the references that are searches; refuse those to entries that there are not."""
         if write.resource is None or write.checked is None:
             return
-        location = write.location or ""
-        if issues := links.unresolved(write.resource, write.checked, full_urls, location):
+        outside = links.outside(write.checked, full_urls)
+        if not outside:
+            return
+        if issues := links.unresolved(write.resource, outside, full_urls, write.location or ""):
             raise Invalid(issues=issues)
-        for reference, type_name, query in links.conditional_references(write.checked):
+        for reference, type_name, query in links.conditional_references(outside):
             self._searches.setdefault((type_name, query), []).append((reference, write))
 
     async def _write(self, context: Context, connection: Connection) -> None:

@@ -49,10 +49,12 @@ def template(resource: Json, id_: str) -> bytes:
     """The bytes to store: type, id and meta first, with the slot for version and time; all else as it was sent."""
     type_name = resource["resourceType"]
     kept = {k: v for k, v in resource.get("meta", _NO_META).items() if k not in _OURS}
-    head = {"resourceType": type_name, "id": id_, "meta": kept}
-    body = dumps(head | resource | head)
+    whole = {"resourceType": type_name, "id": id_, "meta": kept}
+    whole.update(resource)
+    whole["id"], whole["meta"] = id_, kept
+    body = dumps(whole)
     slot = len(_BEFORE_META) + len(type_name) + len(id_)
-    return b"%b\x01%b%b" % (body[:slot], b"," if kept else b"", body[slot:])
+    return b"".join((body[:slot], SLOT, b"," if kept else b"", body[slot:]))
 
 
 def digest(body: bytes) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import asyncpg
@@ -115,16 +116,13 @@ def _columns(changes: Sequence[Change], numbers: Numbers, targets: Mapping[Link,
     indexed = [(k, change, change.rows) for k, change in enumerate(changes, 1) if change.rows is not None]
     columns: list[Sequence[Any] | None] = []
     for table in INDEX_TABLES:
-        kind, make = _ROWS[table.name]
-        rows = [
-            row
-            for k, change, all_rows in indexed
-            if (found := getattr(all_rows, kind))
-            for row in make(k, found, change, numbers, targets)
-        ]
+        kind, arrange = _ARRANGED[table.name]
         kinds = [kind for _, kind in save_function.arguments(table)]
-        if rows:
-            columns.extend(map(_argument, kinds, zip(*rows, strict=True)))
+        found = [(k, change, rows) for k, change, all_rows in indexed if (rows := getattr(all_rows, kind))]
+        if found:
+            ordinals = [k for k, _, rows in found for _ in rows]
+            by_column = list(zip(*chain.from_iterable(rows for *_, rows in found), strict=True))
+            columns.extend(map(_argument, kinds, (ordinals, *arrange(by_column, found, numbers, targets))))
         else:
             columns.extend([None] * len(kinds))
     return columns
@@ -136,65 +134,72 @@ def _argument(kind: str, column: Sequence[Any]) -> Sequence[Any]:
     return ",".join(["" if value is None else str(value) for value in column] if None in column else map(str, column))
 
 
-# Each makes the rows of one table from what one resource has for it: its ordinal, then the table's columns.
-Row = tuple[Any, ...]
-RowMaker = Callable[[int, list[Any], Change, Numbers, Mapping[Link, int]], list[Row]]
+# Each arranges the columns of one kind of index rows as those of its table. `found` is where the rows came from: the
+# ordinal of a change, the change, and its rows.
+Columns = Sequence[Sequence[Any]]
+Found = Sequence[tuple[int, Change, Sequence[Any]]]
+Arrange = Callable[[Columns, Found, Numbers, Mapping[Link, int]], Columns]
 
 
-def _tokens(k: int, found: list[Any], _: Change, numbers: Numbers, __: Mapping[Link, int]) -> list[Row]:
-    systems = numbers.systems
-    return [(k, systems[system], param, code) for param, system, code in found]
+def _tokens(columns: Columns, _: Found, numbers: Numbers, __: Mapping[Link, int]) -> Columns:
+    params, systems, codes = columns
+    return [numbers.systems[system] for system in systems], params, codes
 
 
-def _references(k: int, found: list[Any], change: Change, _: Numbers, targets: Mapping[Link, int]) -> list[Row]:
-    links = change.links or {}
-    return [(k, targets[type_name, id_], param, links[type_name, id_]) for param, type_name, id_ in found]
+def _references(columns: Columns, found: Found, _: Numbers, targets: Mapping[Link, int]) -> Columns:
+    params, types, ids = columns
+    weak: list[bool] = []
+    for _ordinal, change, rows in found:
+        links = change.links or {}
+        weak += [links[row[1:]] for row in rows] if True in links.values() else [False] * len(rows)
+    return [targets[link] for link in zip(types, ids, strict=True)], params, weak
 
 
-def _as_they_are(k: int, found: list[Any], *_: Any) -> list[Row]:
-    return [(k, *row) for row in found]
+def _as_they_are(columns: Columns, *_: Any) -> Columns:
+    return columns
 
 
-def _param_last(k: int, found: list[Any], *_: Any) -> list[Row]:
-    return [(k, one, other, param) for param, one, other in found]
+def _param_last(columns: Columns, *_: Any) -> Columns:
+    return *columns[1:], columns[0]
 
 
-def _quantities(k: int, found: list[Any], _: Change, numbers: Numbers, __: Mapping[Link, int]) -> list[Row]:
-    units = numbers.units
-    return [
-        (
-            k,
-            units[code or "", system or "", unit or ""],
-            param,
-            _FEWER if lo is None else lo,
-            _MORE if hi is None else hi,
-        )
-        for param, lo, hi, system, code, unit in found
-    ]
+def _quantities(columns: Columns, _: Found, numbers: Numbers, __: Mapping[Link, int]) -> Columns:
+    params, lows, highs, systems, codes, units = columns
+    return (
+        _units(numbers, codes, systems, units),
+        params,
+        [_FEWER if low is None else low for low in lows],
+        [_MORE if high is None else high for high in highs],
+    )
 
 
-def _composites(k: int, found: list[Any], _: Change, numbers: Numbers, targets: Mapping[Link, int]) -> list[Row]:
-    return [
-        (
-            k,
-            c.lo_at,
-            c.hi_at,
-            None if c.target_id is None else targets[c.target_type, c.target_id],
-            numbers.systems[c.system],
-            numbers.systems[c.system2],
-            numbers.units[c.unit_code or "", c.unit_system or "", c.unit or ""],
-            c.param,
-            c.code,
-            c.code2,
-            c.text,
-            c.lo,
-            c.hi,
-        )
-        for c in found
-    ]
+def _units(
+    numbers: Numbers, codes: Sequence[str | None], systems: Sequence[str | None], units: Sequence[str | None]
+) -> Sequence[int]:
+    known = numbers.units
+    return [known[c or "", s or "", u or ""] for c, s, u in zip(codes, systems, units, strict=True)]
 
 
-_ROWS: dict[str, tuple[str, RowMaker]] = {
+def _composites(columns: Columns, _: Found, numbers: Numbers, targets: Mapping[Link, int]) -> Columns:
+    param, system, code, system2, code2, lo, hi, unit_system, unit_code, unit, lo_at, hi_at, text, *target = columns
+    links = zip(*target, strict=True)
+    return (
+        lo_at,
+        hi_at,
+        [None if link[1] is None else targets[link] for link in links],
+        [numbers.systems[name] for name in system],
+        [numbers.systems[name] for name in system2],
+        _units(numbers, unit_code, unit_system, unit),
+        param,
+        code,
+        code2,
+        text,
+        lo,
+        hi,
+    )
+
+
+_ARRANGED: dict[str, tuple[str, Arrange]] = {
     "index_token": ("tokens", _tokens),
     "index_reference": ("references", _references),
     "index_string": ("strings", _as_they_are),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.fhir.json import loads
-from app.fhir.links import Resolver, conditional_references, unresolved
+from app.fhir.links import Resolver, conditional_references, outside, unresolved
 from app.fhir.references import conditional, local
 from app.fhir.transactions import entries
 from app.fhir.validation import check
@@ -121,7 +121,7 @@ def document():
 
 def test_a_bundle_keeps_its_own_links():
     assert rewritten(document()) == document()
-    assert unresolved(document(), check(document()), {}, "Bundle.entry[0].resource") == []
+    assert unresolved(document(), outside(check(document()), {}), {}, "Bundle.entry[0].resource") == []
 
 
 @given(st.text(alphabet="Patient/1#?_history:urnuid-.ha", min_size=1).filter(str.strip))
@@ -140,7 +140,7 @@ def test_references_to_nothing_in_the_bundle_are_located():
     resource = observation(
         URN, performer=[{"reference": f"{OID}#a"}, {"reference": gone}], focus=[{"reference": f"{gone}#a"}]
     )
-    issues = unresolved(resource, check(resource), MAPPING, "Bundle.entry[5].resource")
+    issues = unresolved(resource, outside(check(resource), MAPPING), MAPPING, "Bundle.entry[5].resource")
     assert [issue.expression for issue in issues] == [
         "Bundle.entry[5].resource.performer[1].reference",
         "Bundle.entry[5].resource.focus[0].reference",
@@ -150,15 +150,15 @@ def test_references_to_nothing_in_the_bundle_are_located():
 
 def test_only_logical_references_must_be_in_the_bundle():
     resource = observation("Patient/404", performer=[{"reference": "http://b.org/Patient/1"}, {"display": "x"}])
-    assert unresolved(resource, check(resource), {}, "Bundle.entry[0].resource") == []
+    assert unresolved(resource, outside(check(resource), {}), {}, "Bundle.entry[0].resource") == []
 
 
 def test_conditional_references_are_found():
     resource = observation(
         "Patient?identifier=a|b", performer=[{"reference": "Patient/1"}, {"reference": "Nothing?a=b"}]
     )
-    assert conditional_references(check(resource)) == [(resource["subject"], "Patient", "identifier=a|b")]
-    assert conditional_references(check(resource))[0][0] is resource["subject"]
+    assert conditional_references(check(resource).references) == [(resource["subject"], "Patient", "identifier=a|b")]
+    assert conditional_references(check(resource).references)[0][0] is resource["subject"]
 
 
 @pytest.mark.samples
@@ -167,7 +167,9 @@ def test_every_link_of_the_sample_transactions_finds_its_entry(samples):
     read = entries(loads(bz2.decompress(path.read_bytes())), 100_000)
     checks = [check(e.resource) for e in read]
     full_urls = {e.full_url for e in read}
-    assert not any(unresolved(e.resource, c, full_urls, e.location) for e, c in zip(read, checks, strict=True))
+    assert not any(
+        unresolved(e.resource, outside(c, full_urls), full_urls, e.location) for e, c in zip(read, checks, strict=True)
+    )
     resolver = Resolver({e.full_url: f"{e.type}/{e.index}" for e in read}, OURS)
     for e, checked in zip(read, checks, strict=True):
         resolver.rewrite(e.resource, checked, e.full_url)
