@@ -13,9 +13,9 @@ from app.errors import Malformed, PreconditionFailed
 from app.fhir.search.parser import parse_query
 from app.fhir.search.query import Query
 from app.interactions.context import Context
-from app.store import search
 from app.store.connections import Connection
 from app.store.resources import Stored
+from app.store.search import page as search
 
 _SEVERAL = "The criteria match more than one resource."
 
@@ -25,7 +25,7 @@ def read_criteria(context: Context, type_name: str, query: str | Iterable[tuple[
     if isinstance(query, str):
         query = parse_qsl(query.partition("?")[2] if query.startswith((type_name + "?", "?")) else query)
     found = parse_query(type_name, list(query), base_url=context.server.base_url)
-    if not found.clauses:
+    if not found.conditions:
         raise Malformed("A conditional interaction needs at least one search parameter.")
     return found
 

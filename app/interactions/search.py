@@ -16,8 +16,8 @@ from app.fhir.search.query import Query, Total
 from app.fhir.types import FhirRequest, FhirResult, Json
 from app.interactions.context import Context
 from app.store import resources
-from app.store import search as store
 from app.store.connections import Connection
+from app.store.search import page as store
 
 
 @dataclass(frozen=True, slots=True)

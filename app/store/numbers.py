@@ -54,13 +54,3 @@ class Numbers:
                     *columns,
                 )
                 self.units.update(((row[0], row[1], row[2]), row[3]) for row in rows)
-
-    async def find_system(self, uri: str) -> int | None:
-        """The number of a system that a search names, None when no resource has it."""
-        if uri not in self.systems:
-            async with self._connections.aside() as connection:
-                number = await connection.fetchval("SELECT id FROM system WHERE uri = $1", uri)
-            if number is None:
-                return None
-            self.systems[uri] = number
-        return self.systems[uri]

@@ -43,7 +43,11 @@ class ResourceRow(SQLModel, table=True):
     """
 
     __tablename__ = "resource"
-    __table_args__ = (Index("resource_type_id_id", "type_id", "id", unique=True),)
+    __table_args__ = (
+        Index("resource_type_id_id", "type_id", "id", unique=True),
+        Index("resource_type_id_rid", "type_id", "rid"),
+        Index("resource_type_id_last_updated", "type_id", "last_updated", "rid"),
+    )
 
     rid: int = Field(sa_column=Column(BigInteger, Identity(), primary_key=True))
     last_updated: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
@@ -88,6 +92,15 @@ class UnitRow(SQLModel, table=True):
     code: str = Field(sa_column=Column(C_TEXT, nullable=False))
     system: str = Field(sa_column=Column(C_TEXT, nullable=False))
     unit: str = Field(sa_column=Column(C_TEXT, nullable=False))
+
+
+class SecretRow(SQLModel, table=True):
+    """Random keys that all processes on the database share, made by whoever needs one first."""
+
+    __tablename__ = "secret"
+
+    name: str = Field(sa_column=Column(C_TEXT, primary_key=True))
+    value: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 @dataclass(frozen=True, slots=True)

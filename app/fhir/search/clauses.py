@@ -17,7 +17,7 @@ from app.fhir.search.literals import (
     with_plus,
 )
 from app.fhir.search.parameters import Kind, SearchParameter, parameter
-from app.fhir.search.query import Clause, Modifier
+from app.fhir.search.query import Clause, Condition, Modifier
 from app.fhir.search.refusals import NotSupported, Refused, UnknownParameter, shown
 
 # What each kind allows besides `:missing`, which all kinds do. Values under `:identifier` are tokens.
@@ -53,9 +53,9 @@ _EXPECTED_UNDER = {Modifier.MISSING: "true or false", Modifier.IDENTIFIER: _EXPE
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What surrounds a search: the type that is searched, this server's URL, and the moment in µs since 1970."""
+    """What surrounds a search: the types that are searched, this server's URL, and the moment in µs since 1970."""
 
-    type: str
+    types: tuple[str, ...]
     base_url: str
     now: int
 
@@ -65,10 +65,16 @@ def alternatives(text: str) -> list[str]:
     return [part for part in split(text, ",") if part.strip()]
 
 
+def read_condition(name: str, texts: list[str], setting: Setting) -> tuple[Condition, str]:
+    """The condition, and the value for the self link. Raises Refused when there is no such condition."""
+    clause = read_clause(name, texts, setting)
+    return clause, normal_texts(clause, texts)
+
+
 def read_clause(name: str, texts: list[str], setting: Setting) -> Clause:
     """Raises Refused when there is no such condition."""
     code, _, suffix = name.partition(":")
-    known = _known_parameter(code, name, setting.type)
+    known = _known_parameter(code, name, setting.types)
     modifier, target_type = _modifier(known, suffix, name)
     reader = _reader(known, modifier)
     reading = Reading(known, setting.base_url, setting.now, target_type)
@@ -85,7 +91,8 @@ def normal_texts(clause: Clause, texts: list[str]) -> str:
     return ",".join(with_plus(text) if dated else text for text in texts)
 
 
-def _known_parameter(code: str, name: str, type_name: str) -> SearchParameter:
+def _known_parameter(code: str, name: str, types: tuple[str, ...]) -> SearchParameter:
+    (type_name,) = types
     if code in LATER_PARAMETERS:
         raise UnknownParameter(f"The parameter '{code}' is not supported yet.")
     if "." in name:

@@ -13,10 +13,10 @@ from typing import Any
 
 from app.errors import Issue, Malformed, UnknownType
 from app.fhir.definitions import is_resource_type
-from app.fhir.search.clauses import Setting, alternatives, normal_texts, read_clause
-from app.fhir.search.query import Clause, Query
+from app.fhir.search.clauses import Setting, alternatives, read_condition
+from app.fhir.search.query import Condition, Query
 from app.fhir.search.refusals import Refused, UnknownParameter, shown
-from app.fhir.search.result_parameters import FORMATS, RESULT_PARAMETERS
+from app.fhir.search.result_parameters import FORMATS, RESULT_PARAMETERS, ResultParameter
 
 MOST_CLAUSES = 100
 MOST_VALUES = 1000
@@ -29,32 +29,36 @@ class _Findings:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.clauses: list[Clause] = []
+        self.conditions: list[Condition] = []
         self.fields: dict[str, Any] = {}
         self.used: list[tuple[str, str]] = []
 
     def add(self, name: str, text: str) -> None:
         if _FORBIDDEN.search(text):
             raise Refused(f"The value of the parameter {shown(name)} holds a control character.")
-        if name in RESULT_PARAMETERS:
-            self._add_result_parameter(name, text)
+        shape = RESULT_PARAMETERS.get(name.partition(":")[0])
+        if shape is not None:
+            self._add_result_parameter(name, text, shape)
         else:
-            self._add_clause(name, alternatives(text))
+            self._add_condition(name, alternatives(text))
 
-    def _add_result_parameter(self, name: str, text: str) -> None:
-        if any(name == earlier for earlier, _ in self.used):
+    def _add_result_parameter(self, name: str, text: str, shape: ResultParameter) -> None:
+        fields = shape.read(name, text, self.setting)
+        if shape.repeats:
+            fields = {key: self.fields.get(key, ()) + value for key, value in fields.items()}
+        elif any(name == earlier for earlier, _ in self.used):
             raise Refused(f"The parameter '{name}' is given more than once.")
-        self.fields |= RESULT_PARAMETERS[name](text)
+        self.fields |= fields
         self.used.append((name, text))
 
-    def _add_clause(self, name: str, texts: list[str]) -> None:
-        clause = read_clause(name, texts, self.setting)
-        self.clauses.append(clause)
-        self.used.append((name, normal_texts(clause, texts)))
+    def _add_condition(self, name: str, texts: list[str]) -> None:
+        found, normal = read_condition(name, texts, self.setting)
+        self.conditions.append(found)
+        self.used.append((name, normal))
 
     def query(self, ignored: Sequence[str]) -> Query:
         return Query(
-            self.setting.type, tuple(self.clauses), used=tuple(self.used), ignored=tuple(ignored), **self.fields
+            self.setting.types, tuple(self.conditions), used=tuple(self.used), ignored=tuple(ignored), **self.fields
         )
 
 
@@ -80,7 +84,7 @@ def parse_query(
         raise UnknownType
     present = [pair for pair in pairs if _is_present(*pair)]
     _refuse_excess(present)
-    findings = _Findings(Setting(type_name, base_url, time.time_ns() // 1000 if now is None else now))
+    findings = _Findings(Setting((type_name,), base_url, time.time_ns() // 1000 if now is None else now))
     issues, ignored = [], []
     for name, text in present:
         try:

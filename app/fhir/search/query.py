@@ -43,19 +43,101 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A search of one type: every clause must hold.
+class Chain:
+    """The resource refers, by a parameter, to one that fulfils a condition: `subject:Patient.name=x`.
 
-    `count` is None when the request leaves it open; `cursor` is the rid after which the page starts;
-    `summary` is `count` when only the number of matches is wanted, which `_count=0` also says.
+    `branches` are the types the reference may lead to, each with the condition for a resource of that type.
+    """
+
+    parameter: SearchParameter
+    branches: tuple[tuple[str, Condition], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """A resource of another type refers to this one and fulfils a condition: `_has:Observation:patient:code=x`."""
+
+    type: str
+    parameter: SearchParameter
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The resource is an entry of a List: `_list=42`."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InCompartment:
+    """The resource refers, by one of the parameters, to the centre of a compartment; `itself`: or it is the centre."""
+
+    type: str
+    id: str
+    parameters: tuple[SearchParameter, ...]
+    itself: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FullText:
+    """The narrative, or with `content` the whole resource, has one of the groups of words (`_text`, `_content`)."""
+
+    groups: tuple[tuple[str, ...], ...]
+    content: bool = False
+
+
+Condition = Clause | Chain | Reverse | Listed | InCompartment | FullText
+"""What a resource must fulfil to match. `app/store/search/conditions.py` has one function per class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One key of the order of the matches."""
+
+    parameter: SearchParameter
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """Resources to be added to the matches: those they refer to, or with `reverse` those that refer to them.
+
+    `source` is the type that refers, `parameters` are those of it by which it does; `target` restricts the type that
+    is referred to; `iterate` applies it to what was included as well.
+    """
+
+    source: str
+    parameters: tuple[SearchParameter, ...]
+    target: str | None = None
+    reverse: bool = False
+    iterate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search: a resource of one of the types matches when every condition holds.
+
+    `sort` is empty for the order of rid. `count` is None when the request leaves it open; `cursor` is the rid after
+    which the page starts; `summary` is `count` when only the number of matches is wanted, which `_count=0` also says.
     `used` holds the pairs of the self link, `ignored` the names left out under lenient handling.
     """
 
-    type: str
-    clauses: tuple[Clause, ...] = ()
+    types: tuple[str, ...]
+    conditions: tuple[Condition, ...] = ()
+    sort: tuple[Sort, ...] = ()
+    includes: tuple[Include, ...] = ()
     count: int | None = None
     cursor: int | None = None
     total: Total | None = None
     summary: str | None = None
+    elements: tuple[str, ...] = ()
+    explain: bool = False
     used: tuple[tuple[str, str], ...] = ()
     ignored: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """The type of a search of one type."""
+        (name,) = self.types
+        return name

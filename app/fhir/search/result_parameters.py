@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from app.fhir.search.clauses import Setting
 from app.fhir.search.cursor import read_cursor
 from app.fhir.search.query import Total
 from app.fhir.search.refusals import NotSupported, Refused
@@ -17,26 +19,37 @@ _LATER_SUMMARIES = frozenset({"true", "text", "data"})
 _WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
-def _count(text: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class ResultParameter:
+    """`read` takes the name as it was given, with its modifier, and the text; it gives the fields of Query that it sets.
+
+    A parameter that `repeats` may be given several times: its fields are tuples, which are joined.
+    """
+
+    read: Callable[[str, str, Setting], dict[str, Any]]
+    repeats: bool = False
+
+
+def _count(_: str, text: str, __: Setting) -> dict[str, Any]:
     if not _WHOLE_NUMBER.fullmatch(text):
         raise Refused("The parameter '_count' needs a whole number, zero or more.")
     return {"count": int(text)} if int(text) else {"count": 0, "summary": "count"}
 
 
-def _cursor(text: str) -> dict[str, Any]:
+def _cursor(_: str, text: str, __: Setting) -> dict[str, Any]:
     try:
         return {"cursor": read_cursor(text)}
     except ValueError:
         raise Refused("The parameter '_cursor' is not one that this server gave out.") from None
 
 
-def _total(text: str) -> dict[str, Any]:
+def _total(_: str, text: str, __: Setting) -> dict[str, Any]:
     if text not in frozenset(Total):
         raise Refused("The parameter '_total' needs none, estimate or accurate.")
     return {"total": Total(text)}
 
 
-def _summary(text: str) -> dict[str, Any]:
+def _summary(_: str, text: str, __: Setting) -> dict[str, Any]:
     if text in _LATER_SUMMARIES:
         raise NotSupported("The parameter '_summary' supports only count and false yet.")
     if text not in ("count", "false"):
@@ -44,10 +57,10 @@ def _summary(text: str) -> dict[str, Any]:
     return {"summary": "count"} if text == "count" else {}
 
 
-RESULT_PARAMETERS: Mapping[str, Callable[[str], dict[str, Any]]] = {
-    "_count": _count,
-    "_cursor": _cursor,
-    "_summary": _summary,
-    "_total": _total,
+RESULT_PARAMETERS: Mapping[str, ResultParameter] = {
+    "_count": ResultParameter(_count),
+    "_cursor": ResultParameter(_cursor),
+    "_summary": ResultParameter(_summary),
+    "_total": ResultParameter(_total),
 }
-"""Each gives the fields of Query that it sets."""
+"""By the name without its modifier."""

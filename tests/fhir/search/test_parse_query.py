@@ -30,12 +30,12 @@ def refusals(*pairs: tuple[str, str], type_name: str = "Patient", lenient: bool 
 
 def test_repeats_are_all_required_and_commas_are_alternatives() -> None:
     found = search(("given", "a,b"), ("given", "c"))
-    assert [len(clause.values) for clause in found.clauses] == [2, 1]
+    assert [len(clause.values) for clause in found.conditions] == [2, 1]
 
 
 @pytest.mark.parametrize("text", ["", " ", ",", " , ,"])
 def test_a_parameter_without_a_value_is_absent(text: str) -> None:
-    assert search(("name", text), ("_count", text), ("gender:not", text)) == Query("Patient")
+    assert search(("name", text), ("_count", text), ("gender:not", text)) == Query(("Patient",))
 
 
 def test_the_self_link_says_what_was_used() -> None:
@@ -59,14 +59,14 @@ def test_the_used_pairs_make_the_same_search_again() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("_count", "20", Query("Patient", count=20, used=(("_count", "20"),))),
-        ("_count", "0", Query("Patient", count=0, summary="count", used=(("_count", "0"),))),
-        ("_summary", "count", Query("Patient", summary="count", used=(("_summary", "count"),))),
-        ("_summary", "false", Query("Patient", used=(("_summary", "false"),))),
-        ("_total", "accurate", Query("Patient", total=Total.ACCURATE, used=(("_total", "accurate"),))),
-        ("_total", "none", Query("Patient", total=Total.NONE, used=(("_total", "none"),))),
-        ("_total", "estimate", Query("Patient", total=Total.ESTIMATE, used=(("_total", "estimate"),))),
-        ("_cursor", write_cursor(7), Query("Patient", cursor=7, used=(("_cursor", write_cursor(7)),))),
+        ("_count", "20", Query(("Patient",), count=20, used=(("_count", "20"),))),
+        ("_count", "0", Query(("Patient",), count=0, summary="count", used=(("_count", "0"),))),
+        ("_summary", "count", Query(("Patient",), summary="count", used=(("_summary", "count"),))),
+        ("_summary", "false", Query(("Patient",), used=(("_summary", "false"),))),
+        ("_total", "accurate", Query(("Patient",), total=Total.ACCURATE, used=(("_total", "accurate"),))),
+        ("_total", "none", Query(("Patient",), total=Total.NONE, used=(("_total", "none"),))),
+        ("_total", "estimate", Query(("Patient",), total=Total.ESTIMATE, used=(("_total", "estimate"),))),
+        ("_cursor", write_cursor(7), Query(("Patient",), cursor=7, used=(("_cursor", write_cursor(7)),))),
     ],
 )
 def test_parameters_of_the_result(name: str, text: str, expected: Query) -> None:
@@ -109,7 +109,7 @@ def test_unknown_and_unsupported_parameters_are_refused_or_ignored_as_asked(name
     found = search((name, "x"), ("gender", "male"), lenient=True)
     assert found.ignored == (name,)
     assert found.used == (("gender", "male"),)
-    assert len(found.clauses) == 1
+    assert len(found.conditions) == 1
 
 
 LATER_MODIFIERS = [(f"gender:{modifier}", "x") for modifier in ("text", "in", "not-in", "of-type", "above", "below")]
@@ -158,9 +158,9 @@ def test_a_name_that_may_be_a_value_is_not_repeated() -> None:
 
 
 def test_searches_are_bounded() -> None:
-    assert len(search(*[("name", "a")] * MOST_CLAUSES).clauses) == MOST_CLAUSES
+    assert len(search(*[("name", "a")] * MOST_CLAUSES).conditions) == MOST_CLAUSES
     assert refusals(*[("name", "a")] * (MOST_CLAUSES + 1))[0][0] == "too-costly"
-    assert len(search(("name", "a," * MOST_VALUES)).clauses[0].values) == MOST_VALUES
+    assert len(search(("name", "a," * MOST_VALUES)).conditions[0].values) == MOST_VALUES
     assert refusals(("name", "a," * (MOST_VALUES + 1)))[0][0] == "too-costly"
 
 
@@ -170,7 +170,7 @@ def test_a_type_that_r4_lacks_is_unknown() -> None:
 
 
 def test_boolean_tokens() -> None:
-    assert search(("active", "true")).clauses[0].values == (TokenValue(None, "true"),)
+    assert search(("active", "true")).conditions[0].values == (TokenValue(None, "true"),)
 
 
 names = st.one_of(
@@ -194,5 +194,5 @@ def test_nothing_but_malformed_is_ever_raised(pairs: list[tuple[str, str]], leni
     clauses: tuple[Clause, ...] = ()
     with suppress(Malformed):
         query = parse_query("Observation", pairs, lenient=lenient, base_url=BASE, now=0)
-        used, clauses = query.used, query.clauses
-    assert parse_query("Observation", used, base_url=BASE, now=0).clauses == clauses
+        used, clauses = query.used, query.conditions
+    assert parse_query("Observation", used, base_url=BASE, now=0).conditions == clauses

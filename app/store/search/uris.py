@@ -1,0 +1,32 @@
+"""URIs, also canonical references and references to other servers."""
+
+from __future__ import annotations
+
+from app.fhir.search.parameters import SearchParameter
+from app.fhir.search.query import Modifier
+from app.store.search.scope import Scope
+from app.store.search.strings import starts_with
+
+
+def canonical(scope: Scope, url: str) -> str:
+    """A canonical reference without a version stands for every version (R4 references.html#canonical)."""
+    plain = f"i.value = {scope.bind(url)}"
+    return plain if "|" in url else f"({plain} OR {starts_with(scope, 'i.value', url + '|')})"
+
+
+def uri(scope: Scope, parameter: SearchParameter, text: str, modifier: Modifier | None) -> str:
+    if modifier is Modifier.BELOW:
+        base = text.rstrip("/")
+        return f"(i.value = {scope.bind(text)} OR {starts_with(scope, 'i.value', base + '/')})"
+    if modifier is Modifier.ABOVE:
+        return f"i.value = ANY ({scope.bind(_ancestors(text))})"
+    return canonical(scope, text) if parameter.code == "_profile" else f"i.value = {scope.bind(text)}"
+
+
+def _ancestors(text: str) -> list[str]:
+    """The uri and every uri above it: `http://a/b/c` → `http://a/b/c`, `http://a/b`, `http://a`."""
+    found = [text]
+    while "/" in text.partition("://")[2] or (text.count("/") and "://" not in text):
+        text = text.rpartition("/")[0]
+        found.append(text)
+    return found
