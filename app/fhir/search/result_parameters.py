@@ -21,7 +21,7 @@ _WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ResultParameter:
-    """`read` takes the name as it was given, with its modifier, and the text; it gives the fields of Query that it sets.
+    """`read` takes the name as it was given, with its modifier, and the text; it gives fields of Query.
 
     A parameter that `repeats` may be given several times: its fields are tuples, which are joined.
     """
