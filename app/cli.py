@@ -1,4 +1,4 @@
-"""The command line: `careloop serve`, `migrate`, `load`, `demo`.
+"""The command line: `careloop serve`, `migrate`, `load`, `reindex`, `demo`.
 
 Whatever an operator can mend (a setting, an occupied port, a database out of reach or too new) ends with one line on
 stderr and exit code 2.
@@ -17,14 +17,16 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app import server, telemetry
 from app.fhir import json
+from app.fhir.definitions import is_resource_type, resource_types
+from app.progress import progress_bar
 from app.services import load as loading
 from app.services.load_files import Request, find
+from app.services.reindex import Reindexer, Report
 from app.settings import BadSetting, Settings, is_loopback, read_settings, unknown_variables
+from app.store.connections import Connections
 from app.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from app.store.migrate import DatabaseUnusable, differences, migrate
 
@@ -98,6 +100,35 @@ def load_command(
         raise typer.Exit(1)
 
 
+@app.command("reindex")
+def reindex_command(
+    types: Annotated[list[str] | None, typer.Option("--type", help="Only this resource type; repeatable.")] = None,
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="FHIR base of the server; default: that of the settings.")
+    ] = None,
+) -> None:
+    """Make the index rows of stored resources anew, while the server runs; once after search parameters changed.
+
+    A run that was stopped is continued by the next. Exit code 1 if the rows of a resource could not be made.
+    """
+    wanted = tuple(types or resource_types())
+    if unknown := [name for name in wanted if not is_resource_type(name)]:
+        raise BadSetting(f"there is no resource type {unknown[0]}")
+    settings = _settings(database_url=database_url, data_dir=data_dir, base_url=base_url)
+    with database(settings) as dsn:
+        migrate(dsn)
+        report = asyncio.run(_reindex(dsn, settings.bound(settings.port), wanted))
+    for kind, count in report.done.items():
+        _say(f"{count:8} {kind}")
+    _say(f"{report.done.total():8} have new index rows")
+    for failure in report.failures:
+        _complain(f"no new index rows for {failure}")
+    if report.failures:
+        raise typer.Exit(1)
+
+
 @app.command()
 def demo(host: Host = None, port: Port = None, workers: Workers = None, data_dir: DataDir = None) -> None:
     """Serve with a small set of made-up data, and say what to try."""
@@ -145,13 +176,23 @@ def _default_base() -> str:
 
 async def _load(base: str, token: str | None, paths: list[Path], concurrency: int, again: bool) -> loading.Report:
     journal = loading.Journal.of_server(base)
-    console = Console(stderr=True)
-    columns = (TextColumn("loading"), BarColumn(), MofNCompleteColumn(), TextColumn("files"), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with progress_bar("loading", "files") as progress:
         bar = progress.add_task("", total=len(find(paths)))
         async with _client(base, token) as client:
             loader = loading.Loader(client, journal, concurrency, again=again)
             return await loader.load(paths, lambda _: progress.advance(bar))
+
+
+async def _reindex(dsn: str, settings: Settings, types: tuple[str, ...]) -> Report:
+    connections = Connections(dsn, statement_timeout=settings.statement_timeout)
+    reindexer = Reindexer(connections, settings.base_url, content=settings.index_content)
+    try:
+        left = await reindexer.start(types)
+        with progress_bar("reindexing", "resources") as progress:
+            bar = progress.add_task("", total=sum(left.values()))
+            return await reindexer.run(types, lambda count: progress.advance(bar, count))
+    finally:
+        await connections.close()
 
 
 def _client(base: str, token: str | None = None) -> httpx.AsyncClient:

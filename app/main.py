@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.store.connections import Connections
 from app.store.loader import Loaders
 from app.store.numbers import Numbers
+from app.store.secret import Secrets
 from app.store.writer import Writer
 
 FHIR_PATH = "/fhir"
@@ -51,6 +52,7 @@ def _server(settings: Settings) -> Server:
         general=settings.database_connections,
         search=max(2, settings.database_connections // 2),
         statement_timeout=settings.statement_timeout,
+        search_timeout=settings.search_timeout,
     )
     numbers = Numbers(connections)
     return Server(
@@ -58,10 +60,12 @@ def _server(settings: Settings) -> Server:
         numbers=numbers,
         loaders=Loaders(connections),
         writer=Writer(connections, numbers, integrity=settings.referential_integrity),
+        secrets=Secrets(connections),
         base_url=settings.base_url,
         version=version("careloop"),
         started=datetime.now(UTC),
         integrity=settings.referential_integrity,
+        index_content=settings.index_content,
         default_count=settings.default_count,
         max_count=settings.max_count,
         max_bundle_entries=settings.max_bundle_entries,

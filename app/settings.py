@@ -38,12 +38,16 @@ class Settings(BaseSettings):
     referential_integrity: bool = Field(
         True, description="`off` accepts references to what is missing, and deletions of what is referred to"
     )
+    index_content: bool = Field(
+        False, description="`yes` indexes all words of resources for `_content`, a quarter more storage"
+    )
     max_body_bytes: int = Field(64 * _MIB, ge=1024, description="largest request body, in bytes")
     max_bundle_entries: int = Field(10_000, ge=1, description="most entries of a batch or transaction")
     default_count: int = Field(50, ge=1, description="entries on a page of a search without `_count`")
     max_count: int = Field(1000, ge=1, description="most entries on a page")
     body_timeout: float = Field(30, gt=0, description="seconds in which a request body must arrive")
     statement_timeout: float = Field(30, gt=0, description="seconds after which the database gives up a statement")
+    search_timeout: float = Field(15, gt=0, description="seconds after which the database gives up a search")
     database_connections: int = Field(8, ge=1, le=1000, description="database connections of each server process")
     shutdown_timeout: int = Field(20, ge=1, description="seconds that running requests get when the server stops")
     keep_alive: int = Field(75, ge=1, description="seconds after which an idle connection is closed")

@@ -10,16 +10,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import elsewhere, report, servers, workloads, wrk
+from bench import elsewhere, report, search_workloads, servers, workloads, wrk
 from bench.data import Dataset, generated, synthea
 from bench.report import Row
 
-WORKLOADS = ("read", "create", "import", "validate", "storage")
+SEARCHES = ("search-patient", "search-mix", "revinclude")
+WORKLOADS = ("read", "create", "import", "validate", "storage", *SEARCHES, "search-flat", "search-deep")
+
+
+GENERATED_ONLY = frozenset({"create", *SEARCHES, "search-flat", "search-deep"})
 
 
 def main() -> int:
@@ -61,7 +66,7 @@ def here(options: argparse.Namespace, console: Console) -> list[Row]:
         wanted = options.only or list(WORKLOADS)
         found = [row for data in datasets for row in measure(run, data, wanted)]
     order = {name: number for number, name in enumerate(WORKLOADS)}
-    return sorted(found, key=lambda row: ("-" in row.name, order[row.name.partition("-")[0]]))
+    return sorted(found, key=lambda row: (row.name.endswith("-synthea"), order[row.name.removesuffix("-synthea")]))
 
 
 def measure(run: workloads.Run, data: Dataset, wanted: list[str]) -> Iterator[Row]:
@@ -74,19 +79,22 @@ def measure(run: workloads.Run, data: Dataset, wanted: list[str]) -> Iterator[Ro
         measures: dict[str, Callable[[], Row]] = {
             "storage": lambda: workloads.storage(loaded),
             "read": lambda: workloads.read(run, loaded),
+            **{name: partial(search_workloads.throughput, run, loaded, name) for name in SEARCHES},
+            "search-flat": lambda: search_workloads.flat(run, loaded),
+            "search-deep": lambda: search_workloads.deep(run, loaded),
             "import": lambda: workloads.importing(run, loaded),
             "create": lambda: workloads.create(run, loaded),
             "validate": lambda: workloads.validate(run, data),
         }
         for name, work in measures.items():
-            if name in wanted and not (name == "create" and data.suffix):
+            if name in wanted and not (data.suffix and name in GENERATED_ONLY):
                 yield work()
 
 
 def steps(options: argparse.Namespace, datasets: int) -> int:
     """How many times the progress bar moves: once for a load and once for each pair."""
     timed = set(options.only or WORKLOADS) - {"storage"}
-    pairs = datasets * len(timed) - (datasets - 1) * ("create" in timed)
+    pairs = datasets * len(timed) - (datasets - 1) * len(timed & GENERATED_ONLY)
     return datasets + int(options.pairs) * pairs
 
 

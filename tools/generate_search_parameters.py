@@ -2,6 +2,11 @@
 
 Usage: python -m tools.generate_search_parameters SEARCH_PARAMETERS_JSON
 
+`more-search-parameters.json` beside this file has those of other guides, in the same form: US Core 6 and later, SDOH
+Clinical Care, and HL7's extensions. Two differ from what is published: `race` and `ethnicity` find the Coding, where US
+Core finds its code alone, so that `system|code` finds it as well; `workflow-EpisodeOfCare` is also for CareTeam and
+Media, which may have the extension in R4.
+
 One line per resource type and parameter. The ids are what the index tables hold: a parameter keeps the id that it
 has in the present file, and a new one gets the next free id.
 """
@@ -17,6 +22,7 @@ from app.fhir.definitions import resource_types, structure
 from app.fhir.search.paths import leaves, union_parts
 
 TARGET = Path(__file__).parent.parent / "app" / "fhir" / "definitions" / "search-parameters.json"
+MORE = Path(__file__).parent / "more-search-parameters.json"
 LARGEST_ID = 32767  # the columns are smallint
 
 # Held in the resource table itself, so there are no index rows.
@@ -168,7 +174,7 @@ def generate(definitions: list[Row], present: Iterable[Row]) -> list[Row]:
 
 def main(source: Path) -> None:
     present = json.loads(TARGET.read_text()) if TARGET.exists() else []
-    rows = generate(json.loads(source.read_text()), present)
+    rows = generate(json.loads(source.read_text()) + json.loads(MORE.read_text()), present)
     lines = ",\n".join(json.dumps({"id": row["id"]} | row, separators=(",", ":")) for row in rows)
     TARGET.write_text("[\n" + lines + "\n]\n")
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from app.fhir.definitions import resource_types
+from app.fhir.definitions import compartments, resource_types
+from app.fhir.operations import definition_url
 from app.fhir.routes import Route
-from app.fhir.search.parameters import SearchParameter
+from app.fhir.search.parameters import Kind, SearchParameter
 from app.fhir.types import Interaction, Json
 
 ParametersOf = Callable[[str], Mapping[str, SearchParameter]]
 
 _DEFINITIONS = "http://hl7.org/fhir"
-_OPERATIONS = {"validate": f"{_DEFINITIONS}/OperationDefinition/Resource-validate"}
 # R4 counts these among the interactions of a type, and those of the system; the others it tells by flags.
 _OF_TYPES = (
     Interaction.READ,
@@ -29,7 +29,7 @@ _OF_TYPES = (
 _OF_SYSTEM = {
     Interaction.BUNDLE.value: ("transaction", "batch"),
     Interaction.HISTORY_SYSTEM.value: ("history-system",),
-    "search-system": ("search-system",),
+    Interaction.SEARCH_SYSTEM.value: ("search-system",),
 }
 # What each interaction says about a type beyond its own mention.
 _FLAGS: dict[Interaction, Json] = {
@@ -51,7 +51,7 @@ _ABSENT: Json = {
 _SECURITY = "There is no authentication: everyone who reaches this server may read and write everything."
 _SEARCHES = (
     "An unknown search parameter is refused, unless the request says `Prefer: handling=lenient`. "
-    "Conditional interactions always refuse it."
+    "Conditional interactions always refuse it. `_list` finds every entry of a List, also those marked as deleted."
 )
 
 
@@ -80,24 +80,44 @@ def capability_statement(
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
         "patchFormat": ["application/json-patch+json", "application/fhir+json"],
-        "rest": [_rest(routes, parameters_of, referential_integrity, security)],
+        "rest": [_rest(routes, parameters_of, base_url, referential_integrity, security)],
     }
 
 
-def _rest(routes: Sequence[Route], parameters_of: ParametersOf, referential_integrity: bool, security: str) -> Json:
+def _rest(
+    routes: Sequence[Route], parameters_of: ParametersOf, base_url: str, referential_integrity: bool, security: str
+) -> Json:
     policy = ["literal", "logical", *(["enforced"] if referential_integrity else [])]
     rest: Json = {
         "mode": "server",
         "documentation": _SEARCHES,
         "security": {"description": security},
-        "resource": [_resource(name, routes, parameters_of(name), policy) for name in resource_types()],
+        "resource": [_resource(name, routes, parameters_of(name), base_url, policy) for name in resource_types()],
     }
     found = dict.fromkeys(code for route in routes for code in _OF_SYSTEM.get(route.interaction.value, ()))
-    return rest | _filled(interaction=[{"code": code} for code in found], operation=_operations(routes, ""))
+    return rest | _filled(
+        interaction=[{"code": code} for code in found],
+        operation=_operations(routes, "", base_url),
+        searchParam=_of_all_types(parameters_of) if "search-system" in found else [],
+        compartment=_compartments(routes),
+    )
+
+
+def _of_all_types(parameters_of: ParametersOf) -> list[Json]:
+    """The parameters that every type has, for searches of the whole system."""
+    shared = (parameters_of(name) for name in resource_types())
+    first, *others = ({code: p for code, p in each.items() if p.supported} for each in shared)
+    return [_search_parameter(p) for code, p in first.items() if all(code in other for other in others)]
+
+
+def _compartments(routes: Sequence[Route]) -> list[str]:
+    if all(route.interaction is not Interaction.SEARCH_COMPARTMENT for route in routes):
+        return []
+    return [f"{_DEFINITIONS}/CompartmentDefinition/{name.lower()}" for name in compartments()]
 
 
 def _resource(
-    type_name: str, routes: Sequence[Route], parameters: Mapping[str, SearchParameter], policy: list[str]
+    type_name: str, routes: Sequence[Route], parameters: Mapping[str, SearchParameter], base_url: str, policy: list[str]
 ) -> Json:
     own = [route for route in routes if _type_of(route) in ("{type}", type_name)]
     offered = {route.interaction for route in own}
@@ -112,8 +132,10 @@ def _resource(
         **flags,
         "referencePolicy": list(policy),
         **_filled(
+            searchInclude=["*", *(f"{type_name}:{p.code}" for p in parameters.values() if p.kind is Kind.REFERENCE)],
+            searchRevInclude=["*"],
             searchParam=[_search_parameter(p) for p in parameters.values() if p.supported],
-            operation=_operations(own, type_name),
+            operation=_operations(own, type_name, base_url),
         ),
     }
 
@@ -128,11 +150,11 @@ def _search_parameter(parameter: SearchParameter) -> Json:
     return {"name": parameter.code, "definition": parameter.url, "type": parameter.kind.value}
 
 
-def _operations(routes: Iterable[Route], type_name: str) -> list[Json]:
+def _operations(routes: Iterable[Route], type_name: str, base_url: str) -> list[Json]:
     """The operations among routes, each once. Blank is the system as a whole."""
     own = (route for route in routes if bool(_type_of(route)) == bool(type_name))
     names = dict.fromkeys(route.template.partition("$")[2] for route in own if "$" in route.template)
-    return [{"name": name, "definition": _OPERATIONS[name]} for name in names]
+    return [{"name": name, "definition": definition_url(name, type_name, base_url)} for name in names]
 
 
 def _filled(**lists: list[Any]) -> Json:

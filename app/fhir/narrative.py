@@ -155,3 +155,24 @@ def _parser(reader: _Reader) -> expat.XMLParserType:
     parser.ProcessingInstructionHandler = reader.refuse
     parser.XmlDeclHandler = reader.refuse
     return parser
+
+
+_INLINE = frozenset("a abbr acronym b bdo big cite code dfn em i kbd q samp small span strong sub sup tt var".split())  # noqa: SIM905
+
+
+def text_of(div: str) -> str:
+    """What a reader sees of the text of a div; empty when it is not well-formed."""
+    found: list[str] = []
+
+    def border(name: str, *_: Any) -> None:
+        if name not in _INLINE:
+            found.append(" ")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = parser.EndElementHandler = border
+    parser.CharacterDataHandler = found.append
+    try:
+        parser.Parse(div, True)
+    except expat.ExpatError:
+        return ""
+    return "".join(found)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.errors import NotAllowed, NotFound, UnknownType
 from app.fhir.definitions import is_resource_type
 from app.fhir.references import is_valid_id
+from app.fhir.search.compartments import EVERY_MEMBER, member_types
 from app.fhir.types import Interaction
 
 
@@ -21,9 +23,26 @@ class Route:
     level: str
 
 
+class Place(NamedTuple):
+    """Where a path leads, with the names in it; blank is what it does not name."""
+
+    route: Route
+    type: str
+    id: str
+    version: str
+    member: str
+
+
+def _operation(template: str, interaction: Interaction, level: str) -> tuple[Route, Route]:
+    """An operation that changes nothing can be asked with GET and with POST (R4 operations.html#executing)."""
+    return Route("GET", template, interaction, level), Route("POST", template, interaction, level)
+
+
 ROUTES = (
     Route("GET", "metadata", Interaction.CAPABILITIES, "system"),
     Route("POST", "", Interaction.BUNDLE, "system"),
+    Route("GET", "", Interaction.SEARCH_SYSTEM, "system"),
+    Route("POST", "_search", Interaction.SEARCH_SYSTEM, "system"),
     Route("GET", "_history", Interaction.HISTORY_SYSTEM, "system"),
     Route("GET", "{type}", Interaction.SEARCH_TYPE, "type"),
     Route("POST", "{type}/_search", Interaction.SEARCH_TYPE, "type"),
@@ -39,8 +58,17 @@ ROUTES = (
     Route("DELETE", "{type}/{id}", Interaction.DELETE, "instance"),
     Route("GET", "{type}/{id}/_history", Interaction.HISTORY_INSTANCE, "instance"),
     Route("GET", "{type}/{id}/_history/{version}", Interaction.VREAD, "instance"),
+    Route("GET", "{type}/{id}/{member}", Interaction.SEARCH_COMPARTMENT, "instance"),
+    Route("POST", "{type}/{id}/{member}/_search", Interaction.SEARCH_COMPARTMENT, "instance"),
     Route("GET", "{type}/{id}/$validate", Interaction.VALIDATE, "instance"),
     Route("POST", "{type}/{id}/$validate", Interaction.VALIDATE, "instance"),
+    *_operation("Patient/{id}/$everything", Interaction.EVERYTHING, "instance"),
+    *_operation("EpisodeOfCare/{id}/$everything", Interaction.EVERYTHING, "instance"),
+    *_operation("$meta", Interaction.META, "system"),
+    *_operation("{type}/$meta", Interaction.META, "type"),
+    *_operation("{type}/{id}/$meta", Interaction.META, "instance"),
+    *_operation("{type}/{id}/_history/{version}/$meta", Interaction.META, "instance"),
+    *_operation("Observation/$lastn", Interaction.LASTN, "type"),
 )
 
 Shape = tuple[str, ...]
@@ -64,13 +92,14 @@ def _by_shape() -> dict[Shape, dict[str, Route]]:
 _TABLE = _by_shape()
 
 
-def match(method: str, path: str) -> tuple[Route, str, str, str]:
-    """The route for a path below the base URL, with its resource type, id and version (blank where it has none).
+def match(method: str, path: str) -> Place:
+    """Where a path below the base URL leads.
 
     Raises NotFound, UnknownType or NotAllowed (with the `Allow` header).
     """
     segments = path.split("/") if path else []
-    methods = _TABLE.get(_shape(segments))
+    shape = _shape(segments)
+    methods = _TABLE.get(shape) or _TABLE.get((*segments[:1], *shape[1:]))
     if methods is None:
         raise NotFound(_unknown(segments))
     names = [s for s in segments if not (s[:1] in ("_", "$") or s == "metadata")]
@@ -79,7 +108,10 @@ def match(method: str, path: str) -> tuple[Route, str, str, str]:
     route = methods.get(method)
     if route is None:
         raise NotAllowed("This path does not take that method.", headers={"Allow": ", ".join(sorted(methods))})
-    return route, names[0], names[1], names[2]
+    if route.interaction is not Interaction.SEARCH_COMPARTMENT:
+        return Place(route, names[0], names[1], names[2], "")
+    _check_compartment(*names)
+    return Place(route, names[0], names[1], "", names[2])
 
 
 def _unknown(segments: list[str]) -> str:
@@ -92,3 +124,12 @@ def _check_names(type_name: str, id_: str) -> None:
         raise UnknownType("R4 has no resource type of that name. Names are case sensitive.")
     if id_ and not is_valid_id(id_):
         raise NotFound("A resource id has 1 to 64 of the characters A-Z, a-z, 0-9, - and '.'.")
+
+
+def _check_compartment(centre: str, id_: str, member: str) -> None:
+    """R4 names the types that have a compartment, and those that may be in it."""
+    members = member_types(centre)
+    if not members or not id_:
+        raise NotFound("This server has nothing at that path: R4 defines no compartment of that type.")
+    if member != EVERY_MEMBER and member not in members:
+        raise NotFound(f"This server has nothing at that path: that is no type of R4's compartment of {centre}.")

@@ -18,8 +18,8 @@ from app.errors import Issue, Malformed, Problem, TooLarge
 from app.fhir.definitions import is_resource_type
 from app.fhir.json import loads
 from app.fhir.preferences import json_given
-from app.fhir.routes import Route, match
-from app.fhir.types import Interaction, Json
+from app.fhir.routes import Place, Route, match
+from app.fhir.types import SEARCHES, Interaction, Json
 
 _RANKS = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 _HEADERS = {
@@ -36,7 +36,7 @@ _PATCHES = frozenset({Interaction.PATCH, Interaction.CONDITIONAL_PATCH})
 _BY_ID = frozenset({Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE})
 _BY_QUERY = frozenset({Interaction.CONDITIONAL_UPDATE, Interaction.CONDITIONAL_PATCH, Interaction.CONDITIONAL_DELETE})
 
-_is_segment = re.compile(r"[A-Za-z0-9\-._$]{1,128}").fullmatch
+_is_segment = re.compile(r"[A-Za-z0-9\-._$]{1,128}|\*").fullmatch
 _is_full_url = re.compile(r"urn:(?:uuid|oid):[^\s#]+|(?!urn:)[A-Za-z][A-Za-z0-9+.\-]*://[^\s#]+").fullmatch
 _restful = re.compile(r"(.+)/([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})").fullmatch
 
@@ -60,6 +60,7 @@ class Entry:
     type: str = ""
     id: str = ""
     version: str = ""
+    member: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
     patch: str = ""
@@ -161,19 +162,20 @@ def _find_route(entry: Entry, url: str, base_url: str) -> None:
     """Set where the entry leads. The url is relative to the base; one below this server's own base is taken as well."""
     relative = url.removeprefix(base_url + "/") if base_url else url
     path, _, entry.query = relative.removeprefix("/").partition("?")
-    entry.path, entry.route, entry.type, entry.id, entry.version = _place(entry.method, path)
+    entry.path, place = _place(entry.method, path)
+    entry.route, entry.type, entry.id, entry.version, entry.member = place
 
 
-def _place(method: str, path: str) -> tuple[str, Route, str, str, str]:
+def _place(method: str, path: str) -> tuple[str, Place]:
     return _common_place(method, path) if "/" not in path else _any_place(method, path)
 
 
-def _any_place(method: str, path: str) -> tuple[str, Route, str, str, str]:
+def _any_place(method: str, path: str) -> tuple[str, Place]:
     segments = [unquote(segment) for segment in path.split("/")] if path else []
     if not all(map(_is_segment, segments)):
         raise Malformed("The url must be relative to the base URL of this server.")
     decoded = "/".join(segments)
-    return (decoded, *match(method, decoded))
+    return decoded, match(method, decoded)
 
 
 # Nearly all entries of nearly all bundles go to a type.
@@ -183,7 +185,7 @@ _common_place = lru_cache(maxsize=1024)(_any_place)
 def _disagreements(entry: Entry) -> Iterator[Issue]:
     """What does not fit together in an entry whose parts are each in order."""
     interaction = entry.route.interaction if entry.route else None
-    if interaction is Interaction.BUNDLE or (interaction is Interaction.SEARCH_TYPE and entry.method == "POST"):
+    if interaction is Interaction.BUNDLE or (interaction in SEARCHES and entry.method == "POST"):
         yield entry.fault("request.url", "A bundle cannot hold this interaction.", "not-supported")
     if interaction in _BY_QUERY and not entry.query:
         yield entry.fault("request.url", "Without an id, the url must have search criteria.", "required")

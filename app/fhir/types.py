@@ -30,8 +30,18 @@ class Interaction(StrEnum):
     HISTORY_TYPE = "history-type"
     HISTORY_SYSTEM = "history-system"
     SEARCH_TYPE = "search-type"
+    SEARCH_SYSTEM = "search-system"
+    SEARCH_COMPARTMENT = "search-compartment"
     BUNDLE = "transaction"
     VALIDATE = "validate"
+    EVERYTHING = "everything"
+    META = "meta"
+    LASTN = "lastn"
+
+
+SEARCHES = frozenset({Interaction.SEARCH_TYPE, Interaction.SEARCH_SYSTEM, Interaction.SEARCH_COMPARTMENT})
+OPERATIONS = frozenset({Interaction.VALIDATE, Interaction.EVERYTHING, Interaction.META, Interaction.LASTN})
+"""What may be posted without a body."""
 
 
 @dataclass(slots=True)
@@ -39,7 +49,8 @@ class FhirRequest:
     """One FHIR request, from HTTP or from a bundle entry.
 
     `query` are the decoded parameters in order; `headers` the request headers by lower-case name; the content is `raw`,
-    or `body` where it is parsed already; `patch` says which kind of patch it is.
+    or `body` where it is parsed already; `patch` says which kind of patch it is. `member` is the type that is searched
+    in the compartment around a resource, or `*`.
     """
 
     method: str
@@ -52,6 +63,12 @@ class FhirRequest:
     raw: bytes = b""
     body: Any = None
     patch: str = ""
+    member: str = ""
+
+    @property
+    def path(self) -> str:
+        """What a search looks into, relative to the base URL: blank, `Patient` or `Patient/1/Observation`."""
+        return "/".join(part for part in (self.type, self.id, self.member) if part)
 
     def content(self) -> Any:
         """The JSON of the request, parsed anew from `raw` each time. Raises Invalid."""

@@ -74,6 +74,7 @@ def _request(entry: Entry, common: dict[str, str]) -> FhirRequest:
         common | entry.headers if entry.headers else common,
         body=entry.body,
         patch=entry.patch,
+        member=entry.member,
     )
 
 

@@ -11,6 +11,7 @@ from app.fhir.links import path_to
 from app.fhir.preferences import Preferences, prefer
 from app.fhir.references import local
 from app.fhir.search.extract import index_rows
+from app.fhir.search.rows import IndexRows
 from app.fhir.types import FhirRequest, FhirResult, Json
 from app.interactions import criteria
 from app.interactions.conditional import decide
@@ -19,7 +20,8 @@ from app.interactions.writes import Write
 from app.store import save as store
 from app.store.codec import compress, digest, template, with_meta
 from app.store.connections import Connection
-from app.store.save import Change, Link, Saved
+from app.store.index_columns import Link
+from app.store.save import Change, Saved
 from app.store.save_function import CREATED, DELETED
 
 # A large bundle keeps the processor busy: after so many of its resources other requests have their turn.
@@ -107,13 +109,20 @@ def change_of(context: Context, write: Write) -> Change:
     """What the store is to write: the body as stored, its index rows and its links."""
     if write.deletes or write.resource is None or write.checked is None:
         return Change(write.type, write.id, "DELETE", write.expect, location=write.location)
-    base_url = context.server.base_url
-    links = _links(write.checked.references, base_url, weak=write.type in _RECORDS)
-    rows = index_rows(write.resource, base_url, links)
+    server = context.server
+    rows, links = indexed(write.resource, write.checked.references, server.base_url, content=server.index_content)
     write.template = body = template(write.resource, write.id)
     return Change(
         write.type, write.id, write.method, write.expect, compress(body), digest(body), rows, links, write.location
     )
+
+
+def indexed(
+    resource: Json, references: Sequence[Json], base_url: str, *, content: bool
+) -> tuple[IndexRows, dict[Link, bool]]:
+    """The index rows of a valid resource with these references, and the resources of this server that it links to."""
+    links = _links(references, base_url, weak=resource["resourceType"] in _RECORDS)
+    return index_rows(resource, base_url, links, content=content), links
 
 
 def _links(references: Sequence[Json], base_url: str, *, weak: bool) -> dict[Link, bool]:

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from app.fhir.terminology.memory import Definitions
 from app.fhir.types import FhirRequest
 from app.interactions.ids import Ids
 from app.security import access
@@ -14,6 +15,7 @@ from app.store.connections import Connection, Connections
 from app.store.loader import Loaders
 from app.store.numbers import Numbers
 from app.store.predicate import Predicate
+from app.store.secret import Secrets
 from app.store.writer import Writer
 
 
@@ -25,14 +27,17 @@ class Server:
     numbers: Numbers
     loaders: Loaders
     writer: Writer
+    secrets: Secrets
     base_url: str
     version: str
     started: datetime
     integrity: bool = True
+    index_content: bool = False
     default_count: int = 50
     max_count: int = 1000
     max_bundle_entries: int = 10_000
     ids: Ids = field(default_factory=Ids)
+    definitions: Definitions = field(default_factory=Definitions)
 
 
 @dataclass(frozen=True, slots=True)

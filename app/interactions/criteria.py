@@ -13,6 +13,7 @@ from app.errors import Malformed, PreconditionFailed
 from app.fhir.search.parser import parse_query
 from app.fhir.search.query import Query
 from app.interactions.context import Context
+from app.interactions.resolve import resolve
 from app.store.connections import Connection
 from app.store.resources import Stored
 from app.store.search import page as search
@@ -24,10 +25,12 @@ def read_criteria(context: Context, type_name: str, query: str | Iterable[tuple[
     """The criteria as a query. Raises Malformed when there are none: that would mean every resource."""
     if isinstance(query, str):
         query = parse_qsl(query.partition("?")[2] if query.startswith((type_name + "?", "?")) else query)
-    found = parse_query(type_name, list(query), base_url=context.server.base_url)
+    server = context.server
+    found = parse_query((type_name,), list(query), base_url=server.base_url, content=server.index_content)
     if not found.conditions:
         raise Malformed("A conditional interaction needs at least one search parameter.")
-    return found
+    # What shapes the answer of a search means nothing here, and a page or an order would hide matches.
+    return Query(found.types, found.conditions, used=found.used)
 
 
 async def lock(connection: Connection, queries: Iterable[Query]) -> None:
@@ -49,8 +52,9 @@ async def find(
     `leaving` are the types and ids that the same transaction deletes: for what comes after they are gone.
     """
     limit = 2 + len(leaving)
+    query = await resolve(context, connection, query)
     found = await search.page(connection, context.server.numbers, query, context.visible, limit=limit)
-    matches = [match.stored for match in found if (query.type, match.stored.id) not in leaving]
+    matches = [match.stored for match in found.matches if (query.type, match.stored.id) not in leaving]
     if len(matches) > 1:
         raise PreconditionFailed(_SEVERAL)
     return matches[0] if matches else None
@@ -60,6 +64,7 @@ async def find_each(
     context: Context, connection: Connection, queries: Sequence[Query], leaving: Collection[tuple[str, str]] = ()
 ) -> list[list[str]]:
     """The ids that each query matches, two at most, without those that are `leaving`."""
+    queries = [await resolve(context, connection, query) for query in queries]
     found = await search.ids(connection, context.server.numbers, queries, context.visible, limit=2 + len(leaving))
     return [
         [id_ for id_ in matches if (query.type, id_) not in leaving][:2]

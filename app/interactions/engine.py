@@ -8,7 +8,21 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from app.errors import Unavailable
 from app.fhir.types import FhirRequest, FhirResult, Interaction
-from app.interactions import bundle, capabilities, create, delete, history, patch, read, search, update, validate
+from app.interactions import (
+    bundle,
+    capabilities,
+    create,
+    delete,
+    everything,
+    history,
+    lastn,
+    meta,
+    patch,
+    read,
+    search,
+    update,
+    validate,
+)
 from app.interactions.commit import Prepare, writing
 from app.interactions.context import Context
 from app.store.errors import TryAgain
@@ -50,11 +64,16 @@ HANDLERS: Mapping[Interaction, Handler] = {
     Interaction.CAPABILITIES: capabilities.capabilities,
     Interaction.READ: read.read,
     Interaction.VREAD: read.vread,
-    Interaction.SEARCH_TYPE: search.search_type,
+    Interaction.SEARCH_TYPE: search.search,
+    Interaction.SEARCH_SYSTEM: search.search,
+    Interaction.SEARCH_COMPARTMENT: search.search,
     Interaction.HISTORY_INSTANCE: history.history,
     Interaction.HISTORY_TYPE: history.history,
     Interaction.HISTORY_SYSTEM: history.history,
     Interaction.VALIDATE: validate.validate,
+    Interaction.EVERYTHING: everything.everything,
+    Interaction.META: meta.meta,
+    Interaction.LASTN: lastn.lastn,
     Interaction.BUNDLE: _bundle,
     **{interaction: writing(prepare) for interaction, prepare in WRITES.items()},
 }

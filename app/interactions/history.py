@@ -11,19 +11,24 @@ from typing import Any
 
 from app.errors import Issue, Malformed, NotFound
 from app.fhir import bundles
+from app.fhir.definitions import resource_types
 from app.fhir.search.dates import interval
+from app.fhir.subset import PARAMETERS, Subset, cut, requested
 from app.fhir.types import FhirRequest, FhirResult
 from app.interactions.context import Context
-from app.interactions.search import link
+from app.interactions.paging import link
 from app.store import resources
 from app.store.connections import Connection
 from app.store.resources import HistoryKey, HistoryPage, Stored
 
+# By the router, and by `app.fhir.subset`.
+_READ_ELSEWHERE = frozenset({"_format", "_pretty"}) | PARAMETERS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def history(context: Context, request: FhirRequest) -> FhirResult:
     page = _read_page(context, request)
+    subset = requested(request.query, (request.type,) if request.type else resource_types())
     async with context.searching() as connection:
         if request.id and await resources.read(connection, request.type, request.id, context.visible) is None:
             raise NotFound("There is no such resource.")
@@ -31,7 +36,7 @@ async def history(context: Context, request: FhirRequest) -> FhirResult:
             page = replace(page, before=await resources.horizon(connection))
         found = await resources.history(connection, replace(page, limit=page.limit + 1), context.visible)
         total = await _total(connection, page, context) if request.id else None
-    return FhirResult(200, _bundle(context, request, found[: page.limit], total, more=len(found) > page.limit))
+    return FhirResult(200, _bundle(context, request, found[: page.limit], total, subset, more=len(found) > page.limit))
 
 
 async def _total(connection: Connection, page: HistoryPage, context: Context) -> int:
@@ -43,7 +48,7 @@ def _read_page(context: Context, request: FhirRequest) -> HistoryPage:
     fields: dict[str, Any] = {}
     issues = []
     for name, value in request.query:
-        if name not in ("_format", "_pretty") and value:
+        if name not in _READ_ELSEWHERE and value:
             try:
                 fields |= _PARAMETERS[name](value)
             except KeyError:
@@ -89,7 +94,13 @@ def _read_cursor(text: str) -> HistoryKey:
 
 
 def _bundle(
-    context: Context, request: FhirRequest, found: list[tuple[HistoryKey, Stored]], total: int | None, *, more: bool
+    context: Context,
+    request: FhirRequest,
+    found: list[tuple[HistoryKey, Stored]],
+    total: int | None,
+    subset: Subset,
+    *,
+    more: bool,
 ) -> bytes:
     path = "/".join(part for part in (context.server.base_url, request.type, request.id, "_history") if part)
     pairs = [(name, value) for name, value in request.query if value and name not in ("_format", "_pretty")]
@@ -97,11 +108,11 @@ def _bundle(
     if more:
         kept = [pair for pair in pairs if pair[0] != "_cursor"]
         links.append(("next", link(path, [*kept, ("_cursor", _write_cursor(found[-1][0]))])))
-    versions = (_version(context, stored) for _, stored in found)
+    versions = (_version(context, stored, subset) for _, stored in found)
     return bundles.history(versions, id=context.new_id(), links=links, last_updated=context.now, total=total)
 
 
-def _version(context: Context, stored: Stored) -> bundles.Version:
+def _version(context: Context, stored: Stored, subset: Subset) -> bundles.Version:
     path = f"{stored.type}/{stored.id}"
     return bundles.Version(
         full_url=f"{context.server.base_url}/{path}",
@@ -110,5 +121,5 @@ def _version(context: Context, stored: Stored) -> bundles.Version:
         status=204 if stored.deleted else 201 if stored.created else 200,
         version=stored.version,
         last_updated=stored.last_updated,
-        body=None if stored.deleted else stored.json(),
+        body=None if stored.deleted else cut(stored.json(), stored.type, subset),
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 from app.errors import Gone, Malformed, NotFound
+from app.fhir.json import dumps
+from app.fhir.operations import own_definition
 from app.fhir.preferences import etags, http_date, parse_http_date
+from app.fhir.subset import PARAMETERS, WHOLE, Subset, cut, requested
 from app.fhir.types import FhirRequest, FhirResult
 from app.interactions.context import Context
 from app.store import resources
@@ -16,20 +19,22 @@ _FORMATS = frozenset({"_format", "_pretty"})
 
 
 async def read(context: Context, request: FhirRequest) -> FhirResult:
-    refuse_parameters(request)
+    subset = _subset(request)
     if context.connection is None:
         stored = await context.server.loaders.read(request.type, request.id, context.visible)
     else:
         stored = await resources.read(context.connection, request.type, request.id, context.visible)
-    return _answer(request, present(stored))
+    if stored is None and (own := own_definition(request.type, request.id, context.server.base_url)):
+        return FhirResult(200, dumps(own))
+    return _answer(request, present(stored), subset)
 
 
 async def vread(context: Context, request: FhirRequest) -> FhirResult:
-    refuse_parameters(request)
+    subset = _subset(request)
     version = version_number(request.version)
     async with context.reading() as connection:
         stored = await resources.read_version(connection, request.type, request.id, version, context.visible)
-    return _answer(request, present(stored))
+    return _answer(request, present(stored), subset)
 
 
 def present(stored: Stored | None) -> Stored:
@@ -53,15 +58,24 @@ def version_number(text: str) -> int:
 
 
 def refuse_parameters(request: FhirRequest) -> None:
-    """A read has no parameters but those of the format; ignoring others would answer another question."""
+    """A write by id has no parameters but those of the format; ignoring others would do something else than asked."""
     if any(name not in _FORMATS for name, _ in request.query):
         raise Malformed("This interaction takes no parameters besides _format and _pretty.")
 
 
-def _answer(request: FhirRequest, stored: Stored) -> FhirResult:
+def _subset(request: FhirRequest) -> Subset:
+    """The part that is wanted, which is all that a read can be asked besides the format."""
+    if not request.query:
+        return WHOLE
+    if any(name not in _FORMATS and name not in PARAMETERS for name, _ in request.query):
+        raise Malformed("A read takes no parameters besides _summary, _elements, _format and _pretty.")
+    return requested(request.query, (request.type,))
+
+
+def _answer(request: FhirRequest, stored: Stored, subset: Subset) -> FhirResult:
     if _unchanged(request, stored):
         return FhirResult(304, version=stored.version, last_updated=stored.last_updated)
-    return FhirResult(200, stored.json(), stored.version, stored.last_updated)
+    return FhirResult(200, cut(stored.json(), stored.type, subset), stored.version, stored.last_updated)
 
 
 def _unchanged(request: FhirRequest, stored: Stored) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.errors import Issue, Malformed
+from app.errors import Issue, Malformed, Unprocessable
+from app.fhir.subset import is_subsetted
 from app.fhir.types import FhirRequest, Json
 from app.fhir.validation import check
 from app.interactions.context import Context
@@ -44,9 +45,6 @@ def _refuse_subsetted(resource: Json) -> None:
     meta = resource.get("meta")
     tags = meta.get("tag") if isinstance(meta, dict) else None
     for tag in tags if isinstance(tags, list) else ():
-        if isinstance(tag, dict) and tag.get("code") == "SUBSETTED":
-            raise Malformed(
-                issues=[
-                    Issue("invalid", "A resource tagged SUBSETTED is not complete and cannot be stored.", "meta.tag")
-                ]
-            )
+        if is_subsetted(tag):
+            text = "A resource tagged SUBSETTED is not complete and cannot replace the whole one."
+            raise Unprocessable(issues=[Issue("business-rule", text, f"{resource['resourceType']}.meta.tag")])

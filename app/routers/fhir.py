@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from app import telemetry
 from app.errors import Problem, ServerFault, Unavailable
-from app.fhir.types import FhirRequest
+from app.fhir.types import OPERATIONS, SEARCHES, FhirRequest, Interaction
 from app.interactions.context import Context, Server
 from app.interactions.engine import execute
 from app.routers import wire
+from app.routers.departure import Departure
 from app.security.principal import ADMINISTRATOR
+
+_HISTORIES = {Interaction.HISTORY_INSTANCE, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM}
+MAY_TAKE_LONG = SEARCHES | OPERATIONS | _HISTORIES
+"""What only reads, and may be given up when nobody waits for it any longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,8 @@ class Fhir:
         request: FhirRequest | None = None
         try:
             request = await wire.parse(scope, receive, headers, self.prefix, limit=self.limit, seconds=self.seconds)
-            result = await execute(Context(self.server, ADMINISTRATOR), request)
+            with Departure(receive) if request.interaction in MAY_TAKE_LONG else nullcontext():
+                result = await execute(Context(self.server, ADMINISTRATOR), request)
             body = wire.body_of(result, request.query)
         except Exception as error:
             result = wire.refusal(_problem(error, request_id))

@@ -13,8 +13,8 @@ from app.errors import Malformed, NotFound, Problem, TookTooLong, TooLarge, Unsu
 from app.fhir import outcomes
 from app.fhir.json import dumps, pretty
 from app.fhir.preferences import http_date, json_given, json_wanted
-from app.fhir.routes import Route, match
-from app.fhir.types import FhirRequest, FhirResult, Interaction
+from app.fhir.routes import Place, match
+from app.fhir.types import OPERATIONS, SEARCHES, FhirRequest, FhirResult, Interaction
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -58,8 +58,8 @@ def read_query(raw: bytes) -> list[tuple[str, str]]:
         raise Malformed("The query string is not UTF-8 in percent encoding, or has too many parameters.") from None
 
 
-def find_route(scope: Scope, prefix: str) -> tuple[Route, str, str, str]:
-    """The route below `prefix`. Segments are decoded one by one, so that an encoded slash separates nothing."""
+def find_route(scope: Scope, prefix: str) -> Place:
+    """Where the path leads. Segments below `prefix` are decoded one by one: an encoded slash separates nothing."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     try:
         path = raw.decode("ascii").removeprefix(prefix).strip("/")
@@ -109,20 +109,20 @@ async def parse(
     scope: Scope, receive: Receive, headers: dict[str, str], prefix: str, *, limit: int, seconds: float
 ) -> FhirRequest:
     """The request as a value. Raises Problem."""
-    route, type_name, id_, version = find_route(scope, prefix)
+    route, type_name, id_, version, member = find_route(scope, prefix)
     query = read_query(scope["query_string"])
     json_wanted(headers.get("accept"), _last(query, "_format"))
     raw, patch = b"", ""
     if scope["method"] in ("POST", "PUT", "PATCH"):
         raw = await read_body(receive, headers, limit=limit, seconds=seconds)
-        if route.interaction is Interaction.SEARCH_TYPE:
+        if route.interaction in SEARCHES:
             query, raw = query + _form(headers, raw), b""
         elif route.interaction in _PATCHES:
             patch = json_given(headers.get("content-type"), patch=True)
-        elif raw or route.interaction is not Interaction.VALIDATE:
+        elif raw or route.interaction not in OPERATIONS:
             json_given(headers.get("content-type"))
     return FhirRequest(
-        scope["method"], route.interaction, type_name, id_, version, query, headers, raw=raw, patch=patch
+        scope["method"], route.interaction, type_name, id_, version, query, headers, raw=raw, patch=patch, member=member
     )
 
 

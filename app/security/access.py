@@ -17,6 +17,12 @@ def authorize(principal: Principal, interaction: Interaction, type_name: str) ->
         raise Forbidden(f"The caller may not use {interaction} on {type_name or 'this server'}.")
 
 
+def authorize_explanation(principal: Principal) -> None:
+    """Raises Forbidden unless the principal may see how a search is performed, and so how much is stored."""
+    if principal != ADMINISTRATOR:
+        raise Forbidden("Only operators may use '_explain'.")
+
+
 def visible(principal: Principal) -> Predicate:
     """The condition on a resource row under which it exists for the principal."""
     return EVERYTHING if principal == ADMINISTRATOR else Predicate("false")

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from app.errors import Unavailable
-from app.store.errors import translate
+from app.store.errors import translate, translate_search
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
+
+Meaning = Callable[[BaseException], Exception | None]
 
 _SERVER_SETTINGS = {
     "application_name": "careloop",
@@ -32,12 +35,13 @@ _SERVER_SETTINGS = {
 
 
 class Lease:
-    """`async with` takes a connection and gives it back; database errors leave as what they mean."""
+    """`async with` takes a connection and gives it back; database errors leave as what they mean to its user."""
 
-    __slots__ = ("_connection", "_group")
+    __slots__ = ("_connection", "_group", "_meaning")
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, meaning: Meaning = translate) -> None:
         self._group = group
+        self._meaning = meaning
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Connection:
@@ -49,7 +53,7 @@ class Lease:
     ) -> None:
         if self._connection is not None:
             self._group.give_back(self._connection)
-        if error is not None and (meant := translate(error)) is not None:
+        if error is not None and (meant := self._meaning(error)) is not None:
             raise meant from error
 
 
@@ -123,9 +127,14 @@ class Group:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         try:
-            await asyncio.wait_for(future, self._wait)
-        except TimeoutError:
-            raise Unavailable("The server is overloaded.", headers={"Retry-After": "2"}) from None
+            async with asyncio.timeout(self._wait):
+                await future
+        except BaseException as error:
+            if not future.cancelled():
+                self._wake()  # it was this one's turn: the next may have it
+            if isinstance(error, TimeoutError):
+                raise Unavailable("The server is overloaded.", headers={"Retry-After": "2"}) from None
+            raise
 
     def give_back(self, connection: Connection) -> None:
         if connection.is_closed():
@@ -150,13 +159,21 @@ class Connections:
     """All connections of one process."""
 
     def __init__(
-        self, dsn: str, *, general: int = 8, search: int = 4, wait: float = 10.0, statement_timeout: float = 30.0
+        self,
+        dsn: str,
+        *,
+        general: int = 8,
+        search: int = 4,
+        wait: float = 10.0,
+        statement_timeout: float = 30.0,
+        search_timeout: float = 15.0,
     ) -> None:
-        settings = _SERVER_SETTINGS | {"statement_timeout": str(int(statement_timeout * 1000))}
-        common = {"wait": wait, "statement_cache_size": 512, "command_timeout": statement_timeout + 5}
-        self._general = Group(dsn, general, server_settings=settings, **common)
-        self._search = Group(dsn, search, server_settings=settings | {"plan_cache_mode": "force_custom_plan"}, **common)
-        self._aside = Group(dsn, 1, server_settings=settings, **common)
+        common = {"wait": wait, "statement_cache_size": 512}
+        others = common | _limited(statement_timeout)
+        searches = common | _limited(search_timeout, plan_cache_mode="force_custom_plan")
+        self._general = Group(dsn, general, **others)
+        self._search = Group(dsn, search, **searches)
+        self._aside = Group(dsn, 1, **others)
 
     def lease(self) -> Lease:
         """A connection for single statements."""
@@ -164,7 +181,7 @@ class Connections:
 
     def searching(self) -> Lease:
         """A connection for searches."""
-        return Lease(self._search)
+        return Lease(self._search, translate_search)
 
     def aside(self) -> Lease:
         """A connection for what must be committed before a transaction that may be open goes on."""
@@ -177,3 +194,9 @@ class Connections:
     async def close(self) -> None:
         for group in (self._general, self._search, self._aside):
             await group.close()
+
+
+def _limited(seconds: float, **settings: str) -> dict[str, Any]:
+    """How to connect so that PostgreSQL gives up a statement after so long; only if it does not, the client does."""
+    limit = {"statement_timeout": str(max(1, int(seconds * 1000)))}
+    return {"server_settings": _SERVER_SETTINGS | limit | settings, "command_timeout": seconds + 5}

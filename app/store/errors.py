@@ -6,7 +6,7 @@ import asyncio
 
 import asyncpg
 
-from app.errors import Malformed, Problem, Unavailable
+from app.errors import Issue, Malformed, Problem, Unavailable
 
 
 class TryAgain(Exception):
@@ -16,6 +16,10 @@ class TryAgain(Exception):
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TRY_AGAIN = {"40001", "40P01", "0A000", "23505"}
 _BUSY = {"55P03": "A lock was not free in time.", "57014": "The database took too long."}
+_TOO_COSTLY = (
+    "The search takes too long. Ask for less: more conditions, a type, a narrower date, a smaller _count, no _total or "
+    "_total=estimate, fewer chained parameters and includes."
+)
 _BAD_VALUE = {"22P05", "22021", "22P02", "22003", "54001", "54000"}
 
 
@@ -26,6 +30,13 @@ def translate(error: BaseException) -> Exception | None:
     if isinstance(error, asyncpg.InterfaceError | OSError | asyncio.TimeoutError):
         return _unavailable()
     return None
+
+
+def translate_search(error: BaseException) -> Exception | None:
+    """The same for a search: one that takes too long is the client's to change, another try would take as long."""
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return Malformed(issues=[Issue("too-costly", _TOO_COSTLY)])
+    return translate(error)
 
 
 def _by_state(state: str) -> Exception | None:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from itertools import chain
 from typing import Any
 
 import asyncpg
 
 from app.errors import Conflict, Issue, PreconditionFailed, Problem
 from app.fhir.search.rows import IndexRows
-from app.store import save_function
+from app.store import index_statements, save_function
 from app.store.connections import Connection
 from app.store.errors import TryAgain
+from app.store.index_columns import Link, Links, index_arguments, target_arguments
 from app.store.numbers import TYPE_ID, Numbers
-from app.store.tables import INDEX_TABLES
-
-Link = tuple[str, str]
 
 _CALL = save_function.call()
-_FEWER = Decimal("-Infinity")
-_MORE = Decimal("Infinity")
 
 
 @dataclass(slots=True)
@@ -42,7 +36,7 @@ class Change:
     body: bytes | None = None
     digest: bytes | None = None
     rows: IndexRows | None = None
-    links: Mapping[Link, bool] | None = None
+    links: Links | None = None
     location: str | None = None
 
 
@@ -55,42 +49,18 @@ class Saved:
     act: int
 
 
-async def _learn(numbers: Numbers, changes: Iterable[Change]) -> None:
-    """Give numbers to the systems and units of the changes that have none yet."""
-    rows = [change.rows for change in changes if change.rows is not None]
-    systems = {system for r in rows for _, system, _ in r.tokens if system}
-    systems.update(s for r in rows for c in r.composites for s in (c.system, c.system2) if s)
-    units = {(code or "", system or "", unit or "") for r in rows for *_, system, code, unit in r.quantities}
-    units.update((c.unit_code or "", c.unit_system or "", c.unit or "") for r in rows for c in r.composites)
-    await numbers.learn(systems, units)
-
-
 async def save(connection: Connection, numbers: Numbers, changes: Sequence[Change], *, integrity: bool) -> list[Saved]:
     """Write all changes or none.
 
     Raises PreconditionFailed (an expectation does not hold), Dangling (a link to nothing), Conflict (a deletion of what
     others refer to) or TryAgain.
     """
-    targets: dict[Link, int] = {}
-    weak: list[bool] = []
-    for change in changes:
-        for link, loose in (change.links or {}).items():
-            number = targets.setdefault(link, len(targets) + 1)
-            if number > len(weak):
-                weak.append(loose)
-            elif not loose:
-                weak[number - 1] = False
+    targets, weak = _targets(changes)
     arguments = [
-        [TYPE_ID[c.type] for c in changes],
-        [c.id for c in changes],
-        [save_function.METHODS[c.method] for c in changes],
-        [c.expect for c in changes],
-        [c.digest for c in changes],
-        [c.body for c in changes],
-        [TYPE_ID[type_name] for type_name, _ in targets] or None,
-        [id_ for _, id_ in targets] or None,
+        *map(_argument, save_function.CHANGE_COLUMNS, zip(*map(_change, changes), strict=True)),
+        *target_arguments(targets),
         weak or None,
-        *await _index_arguments(changes, numbers, targets),
+        *await index_arguments([(change.rows, change.links) for change in changes], numbers, targets),
     ]
     try:
         row = await connection.fetchrow(_CALL, *arguments, integrity)
@@ -101,115 +71,28 @@ async def save(connection: Connection, numbers: Numbers, changes: Sequence[Chang
     return [Saved(v, at, act) for v, at, act in zip(row["versions"], row["stamps"], row["acts"], strict=True)]
 
 
-async def _index_arguments(
-    changes: Sequence[Change], numbers: Numbers, targets: Mapping[Link, int]
-) -> list[Sequence[Any] | None]:
-    """The rows of each index table, column by column. Systems and units that have no numbers yet are given some."""
-    try:
-        return _columns(changes, numbers, targets)
-    except KeyError:
-        await _learn(numbers, changes)
-        return _columns(changes, numbers, targets)
+def _change(change: Change) -> tuple[Any, ...]:
+    """The values of CHANGE_COLUMNS."""
+    method = save_function.METHODS[change.method]
+    return TYPE_ID[change.type], change.id, method, change.expect, change.digest, change.body
 
 
-def _columns(changes: Sequence[Change], numbers: Numbers, targets: Mapping[Link, int]) -> list[Sequence[Any] | None]:
-    indexed = [(k, change, change.rows) for k, change in enumerate(changes, 1) if change.rows is not None]
-    columns: list[Sequence[Any] | None] = []
-    for table in INDEX_TABLES:
-        kind, arrange = _ARRANGED[table.name]
-        kinds = [kind for _, kind in save_function.arguments(table)]
-        found = [(k, change, rows) for k, change, all_rows in indexed if (rows := getattr(all_rows, kind))]
-        if found:
-            ordinals = [k for k, _, rows in found for _ in rows]
-            by_column = list(zip(*chain.from_iterable(rows for *_, rows in found), strict=True))
-            columns.extend(map(_argument, kinds, (ordinals, *arrange(by_column, found, numbers, targets))))
-        else:
-            columns.extend([None] * len(kinds))
-    return columns
+def _argument(column: tuple[str, str], values: Sequence[Any]) -> Any:
+    return index_statements.argument(column[1], values)
 
 
-def _argument(kind: str, column: Sequence[Any]) -> Sequence[Any]:
-    if kind not in save_function.NUMERALS:
-        return column
-    return ",".join(["" if value is None else str(value) for value in column] if None in column else map(str, column))
-
-
-# Each arranges the columns of one kind of index rows as those of its table. `found` is where the rows came from: the
-# ordinal of a change, the change, and its rows.
-Columns = Sequence[Sequence[Any]]
-Found = Sequence[tuple[int, Change, Sequence[Any]]]
-Arrange = Callable[[Columns, Found, Numbers, Mapping[Link, int]], Columns]
-
-
-def _tokens(columns: Columns, _: Found, numbers: Numbers, __: Mapping[Link, int]) -> Columns:
-    params, systems, codes = columns
-    return [numbers.systems[system] for system in systems], params, codes
-
-
-def _references(columns: Columns, found: Found, _: Numbers, targets: Mapping[Link, int]) -> Columns:
-    params, types, ids = columns
+def _targets(changes: Sequence[Change]) -> tuple[dict[Link, int], list[bool]]:
+    """Everything that is linked to by ordinals from 1, and whether all links to it are weak."""
+    targets: dict[Link, int] = {}
     weak: list[bool] = []
-    for _ordinal, change, rows in found:
-        links = change.links or {}
-        weak += [links[row[1:]] for row in rows] if True in links.values() else [False] * len(rows)
-    return [targets[link] for link in zip(types, ids, strict=True)], params, weak
-
-
-def _as_they_are(columns: Columns, *_: Any) -> Columns:
-    return columns
-
-
-def _param_last(columns: Columns, *_: Any) -> Columns:
-    return *columns[1:], columns[0]
-
-
-def _quantities(columns: Columns, _: Found, numbers: Numbers, __: Mapping[Link, int]) -> Columns:
-    params, lows, highs, systems, codes, units = columns
-    return (
-        _units(numbers, codes, systems, units),
-        params,
-        [_FEWER if low is None else low for low in lows],
-        [_MORE if high is None else high for high in highs],
-    )
-
-
-def _units(
-    numbers: Numbers, codes: Sequence[str | None], systems: Sequence[str | None], units: Sequence[str | None]
-) -> Sequence[int]:
-    known = numbers.units
-    return [known[c or "", s or "", u or ""] for c, s, u in zip(codes, systems, units, strict=True)]
-
-
-def _composites(columns: Columns, _: Found, numbers: Numbers, targets: Mapping[Link, int]) -> Columns:
-    param, system, code, system2, code2, lo, hi, unit_system, unit_code, unit, lo_at, hi_at, text, *target = columns
-    links = zip(*target, strict=True)
-    return (
-        lo_at,
-        hi_at,
-        [None if link[1] is None else targets[link] for link in links],
-        [numbers.systems[name] for name in system],
-        [numbers.systems[name] for name in system2],
-        _units(numbers, unit_code, unit_system, unit),
-        param,
-        code,
-        code2,
-        text,
-        lo,
-        hi,
-    )
-
-
-_ARRANGED: dict[str, tuple[str, Arrange]] = {
-    "index_token": ("tokens", _tokens),
-    "index_reference": ("references", _references),
-    "index_string": ("strings", _as_they_are),
-    "index_uri": ("uris", _as_they_are),
-    "index_date": ("dates", _param_last),
-    "index_number": ("numbers", _as_they_are),
-    "index_quantity": ("quantities", _quantities),
-    "index_position": ("positions", _param_last),
-    "index_composite": ("composites", _composites),
-}
+    for change in changes:
+        for link, loose in (change.links or {}).items():
+            number = targets.setdefault(link, len(targets) + 1)
+            if number > len(weak):
+                weak.append(loose)
+            elif not loose:
+                weak[number - 1] = False
+    return targets, weak
 
 
 def _refusal(error: asyncpg.PostgresError, changes: Sequence[Change], targets: Sequence[Link]) -> Exception | None:

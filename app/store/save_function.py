@@ -1,4 +1,4 @@
-"""The SQL function through which every write goes: `careloop_save`, made from `INDEX_TABLES`.
+"""The SQL function through which every write goes: `careloop_save`.
 
 One call locks, checks preconditions and links, and writes the current rows, the versions and the index rows that
 changed. It is a function because that is one round trip, and because under READ COMMITTED each of its statements sees
@@ -9,16 +9,19 @@ Changing the text means a new `VERSION` and a new migration: processes of two re
 
 from __future__ import annotations
 
-from app.store.tables import INDEX_TABLES, IndexTable
+from collections.abc import Iterable
 
-VERSION = 1
+from app.store import index_statements
+from app.store.index_statements import NOTHING, array, type_of
+
+VERSION = 2
 NAME = f"careloop_save_{VERSION}"
 
 # What a change expects to find (`c_expect`): a version number, or one of these.
 FRESH, ANY, ABSENT, LIVE = 0, -1, -2, -3
 
-# `acts` in the result.
-NOTHING, CREATED, UPDATED, DELETED = 0, 1, 2, 3
+# `acts` in the result, besides NOTHING.
+CREATED, UPDATED, DELETED = 1, 2, 3
 
 # resource_version.method
 METHODS = {"POST": 1, "PUT": 2, "PATCH": 3, "DELETE": 4}
@@ -36,6 +39,7 @@ TARGET_COLUMNS = (("g_type", "smallint"), ("g_id", "text"), ("g_weak", "boolean"
 
 _BODY = """
 DECLARE
+{variables}
   fresh boolean := ({fresh} = ALL (c_expect));
   deletes boolean := ({delete} = ANY (c_method));
   olds integer[];
@@ -161,70 +165,32 @@ BEGIN
 END
 """
 
-_INDEX = """
-  IF fresh THEN
-    IF {of} IS NOT NULL THEN
-      INSERT INTO {table} (rid, {columns}) SELECT {values} FROM {rows};
-    END IF;
-  ELSE
-    IF replaced IS NOT NULL THEN
-      DELETE FROM {table} AS i WHERE i.rid = ANY (replaced) AND NOT EXISTS (
-        SELECT FROM {rows} WHERE rids[n.of] = i.rid AND ({values_only}) IS NOT DISTINCT FROM ({old_columns}));
-    END IF;
-    IF {of} IS NOT NULL THEN
-      INSERT INTO {table} (rid, {columns})
-      SELECT {values} FROM {rows} WHERE acts[n.of] <> {nothing}
-      EXCEPT SELECT rid, {columns} FROM {table} WHERE rid = ANY (replaced);
-    END IF;
-  END IF;
-"""
-
-
-# Columns of whole numbers travel as text, `1,1,2`: the driver takes longer over an array than PostgreSQL over the text.
-NUMERALS = frozenset({"integer", "smallint", "bigint"})
-
-
-def arguments(table: IndexTable) -> tuple[tuple[str, str], ...]:
-    """The arguments for one index table: the ordinal of the change, then a column each, with the type of an element.
-
-    Where a column is the rid of a target, the argument is the ordinal of the target.
-    """
-    short = table.name.removeprefix("index_")
-    columns = ((f"{short}_{name}", "integer" if name == "target_rid" else kind) for name, kind in table.columns)
-    return ((f"{short}_of", "integer"), *columns)
-
-
-def _array(name: str, kind: str) -> str:
-    return f"string_to_array({name}, ',', '')::{kind}[]" if kind in NUMERALS else name
-
 
 def signature() -> tuple[tuple[str, str], ...]:
     """Every argument in order, with its type. `integrity boolean` follows."""
-    changes = tuple((name, f"{kind}[]") for name, kind in CHANGE_COLUMNS + TARGET_COLUMNS)
-    rows = (argument for table in INDEX_TABLES for argument in arguments(table))
-    return changes + tuple((name, "text" if kind in NUMERALS else f"{kind}[]") for name, kind in rows)
+    changes = tuple((argument_of(name, kind), type_of(kind)) for name, kind in CHANGE_COLUMNS + TARGET_COLUMNS)
+    return changes + index_statements.signature()
 
 
-def _index_statement(table: IndexTable) -> str:
-    names = [name for name, _ in table.columns]
-    values = ", ".join("targets[n.target_rid]" if name == "target_rid" else f"n.{name}" for name in names)
-    args = ", ".join(_array(name, kind) for name, kind in arguments(table))
-    return _INDEX.format(
-        table=table.name,
-        of=arguments(table)[0][0],
-        columns=", ".join(names),
-        values=f"rids[n.of], {values}",
-        values_only=values,
-        old_columns=", ".join(f"i.{name}" for name in names),
-        rows=f"unnest({args}) AS n(of, {', '.join(names)})",
-        nothing=NOTHING,
+def argument_of(name: str, kind: str) -> str:
+    """The argument for a column; one that travels as an array is its own variable."""
+    return name if type_of(kind).endswith("[]") else f"{name}s"
+
+
+def variables(columns: Iterable[tuple[str, str]]) -> str:
+    """The declarations of variables for the columns that travel as texts."""
+    return "\n".join(
+        f"  {name} {kind}[] := {array(argument_of(name, kind), kind)};"
+        for name, kind in columns
+        if argument_of(name, kind) != name
     )
 
 
 def create() -> str:
     """The CREATE FUNCTION statement."""
     body = _BODY.format(
-        index_statements="".join(map(_index_statement, INDEX_TABLES)),
+        variables=variables(CHANGE_COLUMNS + TARGET_COLUMNS),
+        index_statements=index_statements.statements(),
         fresh=FRESH,
         any=ANY,
         absent=ABSENT,

@@ -6,6 +6,7 @@ declarations here, the save function and the encoding of rows all follow it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,7 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.dialects.postgresql import TIMESTAMP, TSVECTOR
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata.naming_convention = {
@@ -94,6 +95,34 @@ class UnitRow(SQLModel, table=True):
     unit: str = Field(sa_column=Column(C_TEXT, nullable=False))
 
 
+class DisplayRow(SQLModel, table=True):
+    """A text that tokens come with, normalised, by number and by the code it stands with. 0 means: no text.
+
+    `code` is blank for the type of an Identifier and for a text without a code.
+    """
+
+    __tablename__ = "display"
+    __table_args__ = (Index("display_code_text", "code", "text", unique=True),)
+
+    id: int = Field(sa_column=Column(Integer, Identity(), primary_key=True))
+    code: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    text: str = Field(sa_column=Column(C_TEXT, nullable=False))
+
+
+class ReindexRow(SQLModel, table=True):
+    """How far index rows have been made anew, by type: up to `done`, of the rids up to `last`.
+
+    `made_by` tells what the rows follow from; when that is another, the work begins anew.
+    """
+
+    __tablename__ = "reindex"
+
+    type_id: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    done: int = Field(sa_column=Column(BigInteger, nullable=False))
+    last: int = Field(sa_column=Column(BigInteger, nullable=False))
+    made_by: str = Field(sa_column=Column(C_TEXT, nullable=False))
+
+
 class SecretRow(SQLModel, table=True):
     """Random keys that all processes on the database share, made by whoever needs one first."""
 
@@ -107,19 +136,22 @@ class SecretRow(SQLModel, table=True):
 class IndexTable:
     """One index table: `columns` besides `rid`, each with its SQL type; `keys` the ordered btrees that searches use.
 
-    Every table also has a btree on `rid`, through which a changed resource finds its old rows.
+    Every table also has a btree on `rid`, through which a changed resource finds its old rows; `one` is whether a
+    resource has at most one row. `words` is the column of words, if any, which has a GIN.
     """
 
     name: str
     columns: tuple[tuple[str, str], ...]
     keys: tuple[tuple[str, ...], ...]
     nullable: bool = False
+    one: bool = False
+    words: str | None = None
 
 
 INDEX_TABLES = (
     IndexTable(
         "index_token",
-        (("system_id", "integer"), ("param_id", "smallint"), ("code", "text")),
+        (("system_id", "integer"), ("display_id", "integer"), ("param_id", "smallint"), ("code", "text")),
         (("param_id", "code", "rid", "system_id"),),
     ),
     IndexTable(
@@ -172,6 +204,7 @@ INDEX_TABLES = (
         (("param_id", "code", "rid"),),
         nullable=True,
     ),
+    IndexTable("index_text", (("words", "tsvector"),), (), one=True, words="words"),
 )
 
 _SQL_TYPES: dict[str, Any] = {
@@ -181,6 +214,7 @@ _SQL_TYPES: dict[str, Any] = {
     "boolean": Boolean,
     "text": C_TEXT,
     "numeric": Numeric,
+    "tsvector": TSVECTOR,
     "double precision": Float(53),
 }
 
@@ -192,11 +226,19 @@ def _declare(table: IndexTable) -> Table:
     return Table(
         table.name,
         SQLModel.metadata,
-        Column("rid", BigInteger, nullable=False),
+        Column("rid", BigInteger, nullable=False, primary_key=table.one, autoincrement=False),
         *columns,
-        *(Index(f"{table.name}_{'_'.join(key)}", *key) for key in table.keys),
-        Index(f"{table.name}_rid", "rid"),
+        *_indexes(table),
     )
+
+
+def _indexes(table: IndexTable) -> Iterator[Index]:
+    for key in table.keys:
+        yield Index(f"{table.name}_{'_'.join(key)}", *key)
+    if not table.one:
+        yield Index(f"{table.name}_rid", "rid")
+    if table.words:
+        yield Index(f"{table.name}_{table.words}", table.words, postgresql_using="gin")
 
 
 for _table in INDEX_TABLES:

@@ -11,6 +11,7 @@ from app.fhir.types import Interaction
 from app.fhir.validation import issues
 
 BASE = "https://example.org/fhir"
+DEFINED = "http://hl7.org/fhir/OperationDefinition"
 OF_A_TYPE = ["read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"]
 
 
@@ -69,7 +70,18 @@ def test_flags_of_a_type():
 
 
 def test_the_system_has_the_interactions_of_the_routes():
-    assert codes(statement()["rest"][0]) == ["transaction", "batch", "history-system"]
+    assert codes(statement()["rest"][0]) == ["transaction", "batch", "search-system", "history-system"]
+
+
+def test_the_system_has_the_parameters_of_all_types():
+    named = {parameter["name"] for parameter in statement()["rest"][0]["searchParam"]}
+    assert {"_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"} <= named
+    assert all(name.startswith("_") for name in named)
+
+
+def test_compartments_are_those_of_the_definitions():
+    named = {url.rpartition("/")[2] for url in statement()["rest"][0]["compartment"]}
+    assert named == {"patient", "encounter", "relatedperson", "practitioner", "device"}
 
 
 @pytest.mark.parametrize(
@@ -103,10 +115,29 @@ def test_a_route_of_one_type_is_told_for_that_type_only():
 
 
 def test_operations_have_their_definitions():
-    validate = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
     made = statement()
-    assert all(resource["operation"] == [validate] for resource in resources(made).values())
-    assert "operation" not in made["rest"][0]
+    named = {
+        name: {operation["name"]: operation["definition"] for operation in resource["operation"]}
+        for name, resource in resources(made).items()
+    }
+    validate = {"validate": f"{DEFINED}/Resource-validate", "meta": f"{DEFINED}/Resource-meta"}
+    assert all(operations.items() >= validate.items() for operations in named.values())
+    own = {name: operations.keys() - validate.keys() for name, operations in named.items()}
+    assert {name: names for name, names in own.items() if names} == {
+        "EpisodeOfCare": {"everything"},
+        "Observation": {"lastn"},
+        "Patient": {"everything"},
+    }
+    assert named["Patient"]["everything"] == f"{DEFINED}/Patient-everything"
+    assert named["EpisodeOfCare"]["everything"].endswith("/fhir/OperationDefinition/EpisodeOfCare-everything")
+    assert [operation["name"] for operation in made["rest"][0]["operation"]] == ["meta"]
+
+
+def test_includes_are_told():
+    found = resources(statement())["Observation"]
+    assert {"*", "Observation:subject", "Observation:patient"} <= set(found["searchInclude"])
+    assert "Observation:code" not in found["searchInclude"]
+    assert found["searchRevInclude"] == ["*"]
 
 
 def test_an_operation_of_the_system_is_told_there():

@@ -52,6 +52,65 @@ async def test_numbers(world: World, value: str, labels: set[str]):
     assert await world.found("ChargeItem", f"factor-override={value}") == labels
 
 
+AROUND_ZERO = [
+    "-105",
+    "-100.5",
+    "-100",
+    "-99.5",
+    "-0.5",
+    "-0.05",
+    "0",
+    "0.04",
+    "0.05",
+    "0.5",
+    "95",
+    "105",
+    "999.5",
+    "1.0e3",
+]
+
+
+@pytest.fixture(scope="module")
+async def edges(fhir: Fhir) -> World:
+    return await World.create(fhir, {text: item(factorOverride=json.loads(text)) for text in AROUND_ZERO})
+
+
+@pytest.mark.parametrize(
+    ("value", "labels"),
+    [
+        ("0", {"-0.5", "-0.05", "0", "0.04", "0.05"}),
+        ("0.0", {"-0.05", "0", "0.04"}),
+        ("-0.0", {"-0.05", "0", "0.04"}),
+        ("0.00", {"0"}),
+        ("0e0", {"-0.05", "0", "0.04"}),
+        ("ap0", {"-0.5", "-0.05", "0", "0.04", "0.05"}),
+        ("-100", {"-100.5", "-100"}),
+        ("-100.0", {"-100"}),
+        ("-1e2", {"-105", "-100.5", "-100", "-99.5"}),
+        ("+100", set()),
+        ("1e2", {"95"}),
+        ("10e1", {"95"}),
+        ("1e+3", {"999.5", "1.0e3"}),
+        ("1000", {"999.5", "1.0e3"}),
+        ("1000.0", {"1.0e3"}),
+        ("1.000e3", {"999.5", "1.0e3"}),
+        ("lt-100", {"-105", "-100.5"}),
+        ("le-100", {"-105", "-100.5", "-100"}),
+        ("ge1e3", {"1.0e3"}),
+        ("gt999.5", {"1.0e3"}),
+        ("ge999.50", {"999.5", "1.0e3"}),
+        ("sa95", {"105", "999.5", "1.0e3"}),
+        ("eb-100", {"-105", "-100.5"}),
+        ("ap-95.4", {"-100.5", "-100", "-99.5"}),
+        ("ap-95.5", {"-105", "-100.5", "-100", "-99.5"}),
+        ("ap100", {"95", "105"}),
+    ],
+)
+async def test_the_edges_of_what_digits_imply(edges: World, value: str, labels: set[str]):
+    """#number: a range that includes its lower end and not its upper one, below zero as well."""
+    assert await edges.found("ChargeItem", f"factor-override={value}") == labels
+
+
 async def test_missing(world: World):
     """#missing: a parameter without a value."""
     assert await world.found("ChargeItem", "factor-override:missing=true") == {"none"}

@@ -59,6 +59,41 @@ async def test_quantities(world: World, value: str, labels: set[str]):
     assert await world.found("Observation", f"value-quantity={value}") == labels
 
 
+COMPARATORS = {"<", "<=", ">=", ">"}
+
+
+@pytest.fixture(scope="module")
+async def limits(fhir: Fhir) -> World:
+    """All values are 3, with a comparator that is also the label."""
+    labels = sorted(COMPARATORS)
+    return await World.create(
+        fhir, {label: observation(valueQuantity=quantity(3, comparator=label)) for label in labels}
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "labels"),
+    [
+        ("lt3", {"<", "<="}),
+        ("le3", {"<", "<=", ">="}),
+        ("gt3", {">=", ">"}),
+        ("ge3", {">=", ">", "<="}),
+        ("sa3", {">"}),
+        ("eb3", {"<"}),
+        ("sa2", {">=", ">"}),
+        ("eb4", {"<", "<="}),
+        ("3", set()),
+        ("ne3", COMPARATORS),
+        ("ap3", COMPARATORS),
+        ("ap5", {">=", ">"}),
+        ("ap1", {"<", "<="}),
+    ],
+)
+async def test_comparators_say_where_the_value_may_be(limits: World, value: str, labels: set[str]):
+    """datatypes.html#Quantity: the actual value is less than, or greater than, the one that is given."""
+    assert await limits.found("Observation", f"value-quantity={value}") == labels
+
+
 async def test_components_have_a_parameter_of_their_own(world: World):
     """#quantity: component-value-quantity, and combo-value-quantity for both."""
     assert await world.found("Observation", "component-value-quantity=77||kg") == {"component"}

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-from app.fhir.search.datatypes import Columns
-from app.fhir.search.emit import columns_of, element_of, filled, foreign_reference, local_reference
+from app.fhir.search.columns import Columns
+from app.fhir.search.emit import columns_of, element_of, filled, foreign_reference, local_reference, row_of
 from app.fhir.search.parameters import Component, Kind, SearchParameter
 from app.fhir.search.paths import Leaf, leaves, union_parts, walk
 from app.fhir.search.rows import Composite
 from app.fhir.search.source import VALUE, Chain, Lines
+from app.fhir.search.token_columns import coded
 
 Way = tuple[Leaf, Columns]  # where values stand, and what they fill
 
@@ -45,8 +46,8 @@ def _chain(parameter: SearchParameter, place: Leaf, ways: Sequence[Way]) -> Chai
         more, expressions = filled(columns, found)
         path = (*path, *lines, *more)
         cells |= zip(names, expressions, strict=False)  # numbers and texts fill only the first of theirs
-    row = ", ".join([str(parameter.id), *(cells.get(name, "None") for name in Composite._fields[1:])])
-    path = (*path, f"composites.append(composite(({row})))")
+    row = row_of("composites", [str(parameter.id), *(cells.get(name, "None") for name in Composite._fields[1:])])
+    path = (*path, row)
     first = (*place.names, *ways[-1][0].names)[0]
     many = place.many or any(leaf.many or columns.many for leaf, columns in ways)
     return Chain(parameter.id, ("composites",), element_of(parameter.type, first), path, many)
@@ -78,4 +79,4 @@ def _alternatives(kind: Kind, leaf: Leaf) -> Iterator[Columns]:
         yield Columns(here.lines, (*here.columns, "None"))
         yield Columns(elsewhere.lines, ("None", "None", *elsewhere.columns))
     elif columns := columns_of(kind, leaf):
-        yield columns
+        yield coded(columns) if kind is Kind.TOKEN and leaf.type in ("Coding", "CodeableConcept") else columns

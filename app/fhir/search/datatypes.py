@@ -6,16 +6,14 @@ function per resource type (source.py); for others the lines call a function.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
-from app.fhir.definitions import required_codes
 from app.fhir.search import dates, numbers
-from app.fhir.search.text import LONGEST_TOKEN, LONGEST_URI, normalise, token_key, uri_key
+from app.fhir.search.columns import Columns, of_rows, optional
+from app.fhir.search.text import LONGEST, LONGEST_URI, later_parts, normalise, token_key, uri_key
 
 Interval = tuple[int, int]
 Range = tuple[Decimal, Decimal]
@@ -23,88 +21,6 @@ Amount = tuple[Decimal | str | None, ...]  # lo, hi, system, code, unit
 
 _CURRENCIES = "urn:iso:std:iso:4217"
 _UNSEEN: dict[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Lines of Python from a value to `columns`, the expressions for the columns of a row, without the parameter.
-
-    `{v}` stands for the name of the value and begins the names of its own; a line that ends with a colon holds all that
-    follow. `many` is whether one value may give several rows.
-    """
-
-    lines: tuple[str, ...]
-    columns: tuple[str, ...]
-    many: bool = False
-
-
-def _of_rows(function: str, count: int) -> Columns:
-    """The columns of the row, if any, that a function gives."""
-    lines = (f"for {{v}}__row in {function}({{v}}):",)
-    return Columns(lines, tuple(f"{{v}}__row[{at}]" for at in range(count)))
-
-
-# -- tokens ---------------------------------------------------------------------------------------------------------
-
-
-def _shorten(name: str, given: str = "") -> str:
-    """What `token_key` does, mostly without a call of it."""
-    return f"if {given}len({name}) > {LONGEST_TOKEN}: {name} = token_key({name})"
-
-
-def _required(name: str, source: str) -> tuple[str, ...]:
-    """A text of an object; what follows is for objects that have it."""
-    made = f"{{v}}__{name}"
-    return f"{made} = {source}.get({name!r})", f"if {made} is not None:", _shorten(made)
-
-
-def _optional(name: str, source: str) -> tuple[str, ...]:
-    made = f"{{v}}__{name}"
-    return f"{made} = {source}.get({name!r})", _shorten(made, f"{made} and ")
-
-
-def _coded(source: str, name: str = "code") -> tuple[str, ...]:
-    return *_required(name, source), *_optional("system", source)
-
-
-_SYSTEM_CODE = ("{v}__system", "{v}__code")
-_SYSTEM_VALUE = ("{v}__system", "{v}__value")
-_PLAIN_TOKEN = Columns(("{v}__code = {v}", _shorten("{v}__code")), ("None", "{v}__code"))
-IDENTIFIER = Columns(_coded("{v}", "value"), _SYSTEM_VALUE)
-
-TOKENS: Mapping[str, Columns] = {
-    "Coding": Columns(_coded("{v}"), _SYSTEM_CODE),
-    "CodeableConcept": Columns(
-        ("for {v}__coding in {v}.get('coding', ()):", *_coded("{v}__coding")), _SYSTEM_CODE, many=True
-    ),
-    "Identifier": IDENTIFIER,
-    # Without a system: `ContactPoint.system` is the medium, not a name space.
-    "ContactPoint": Columns(_required("value", "{v}"), ("None", "{v}__value")),
-    "boolean": Columns((), ("None", "'true' if {v} else 'false'")),
-    "code": _PLAIN_TOKEN,
-    "id": _PLAIN_TOKEN,
-    "string": _PLAIN_TOKEN,
-    "uri": _PLAIN_TOKEN,
-}
-
-
-@cache
-def _systems(value_set: str) -> Mapping[str, str]:
-    """No R4 value set has a code in two systems."""
-    found = required_codes().get(value_set, {})
-    return {code: system for system, codes in found.items() for code in codes}
-
-
-def system_of(value_set: str, code: str) -> str | None:
-    return _systems(value_set).get(code)
-
-
-def code_in(value_set: str | None) -> Columns:
-    """Codes with the system that their required binding implies."""
-    systems = set(_systems(value_set or "").values())
-    if len(systems) > 1:
-        return Columns(_PLAIN_TOKEN.lines, (f"system_of({value_set!r}, {{v}})", "{v}__code"))
-    return Columns(_PLAIN_TOKEN.lines, (repr(next(iter(systems), None)), "{v}__code"))
 
 
 # -- strings --------------------------------------------------------------------------------------------------------
@@ -122,17 +38,40 @@ def texts(value: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
 
 
 def _parts(*names: str) -> Columns:
-    lines = (f"for {{v}}__text in texts({{v}}, {names!r}):",)
-    return Columns(lines, ("normalise({v}__text)", "{v}__text"), many=True)
+    return Columns((_each_part(names),), ("normalise({v}__text)", "{v}__text"), many=True)
 
 
+def _later_parts_of(*names: str) -> Columns:
+    """Rows that only `:contains` finds, for texts that are too long for one row."""
+    given = "{v}__text" if names else "{v}"
+    lines = (*([_each_part(names)] if names else []), f"if {_may_be_long(given)}:")
+    return Columns((*lines, f"for {given}__later in later_parts({given}):"), (f"{given}__later", "''"), many=True)
+
+
+def _each_part(names: tuple[str, ...]) -> str:
+    return f"for {{v}}__text in texts({{v}}, {names!r}):"
+
+
+def _may_be_long(name: str) -> str:
+    """Normalising makes some texts longer, but never those in ASCII."""
+    return f"len({name}) > {LONGEST} or not {name}.isascii()"
+
+
+_NAME_PARTS = ("text", "family", "given", "prefix", "suffix")
+_ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "country")
 _STRING = Columns((), ("normalise({v})", "{v}"))
 
 STRINGS: Mapping[str, Columns] = {
     "string": _STRING,
     "markdown": _STRING,
-    "HumanName": _parts("text", "family", "given", "prefix", "suffix"),
-    "Address": _parts("text", "line", "city", "district", "state", "postalCode", "country"),
+    "HumanName": _parts(*_NAME_PARTS),
+    "Address": _parts(*_ADDRESS_PARTS),
+}
+LATER_PARTS: Mapping[str, Columns] = {
+    "string": _later_parts_of(),
+    "markdown": _later_parts_of(),
+    "HumanName": _later_parts_of(*_NAME_PARTS),
+    "Address": _later_parts_of(*_ADDRESS_PARTS),
 }
 
 
@@ -159,8 +98,8 @@ DATES: Mapping[str, Columns] = {
     "date": _MOMENT,
     "dateTime": _MOMENT,
     "instant": _MOMENT,
-    "Period": _of_rows("period", 2),
-    "Timing": _of_rows("timing", 2),
+    "Period": of_rows("period", 2),
+    "Timing": of_rows("timing", 2),
 }
 
 
@@ -188,8 +127,17 @@ def _unit(value: Mapping[str, Any]) -> tuple[str | None, ...]:
 
 
 def ends(number: Decimal, comparator: str) -> tuple[Decimal | None, Decimal | None]:
-    """A comparator opens one end (https://hl7.org/fhir/R4/datatypes.html#Quantity)."""
-    return None if comparator in ("<", "<=") else number, None if comparator in (">", ">=") else number
+    """A comparator opens one end, and without `=` it leaves out the number (R4 datatypes.html#Quantity)."""
+    return _ENDS[comparator](number)
+
+
+_LEAST = Decimal("1e-40")  # far below what is measured, so that ranges with closed ends can tell < from <=
+_ENDS: Mapping[str, Callable[[Decimal], tuple[Decimal | None, Decimal | None]]] = {
+    "<": lambda number: (None, numbers.EXACT.subtract(number, _LEAST)),
+    "<=": lambda number: (None, number),
+    ">=": lambda number: (number, None),
+    ">": lambda number: (numbers.EXACT.add(number, _LEAST), None),
+}
 
 
 def range_(value: Mapping[str, Any]) -> list[Amount]:
@@ -229,9 +177,9 @@ _QUANTITY = Columns(
         "if {v}__number is not None:",
         "{v}__lo = {v}__hi = Decimal({v}__number)",
         "if 'comparator' in {v}: {v}__lo, {v}__hi = ends({v}__lo, {v}['comparator'])",
-        *_optional("system", "{v}"),
-        *_optional("code", "{v}"),
-        *_optional("unit", "{v}"),
+        *optional("system", "{v}"),
+        *optional("code", "{v}"),
+        *optional("unit", "{v}"),
     ),
     ("{v}__lo", "{v}__hi", "{v}__system", "{v}__code", "{v}__unit"),
 )
@@ -243,15 +191,15 @@ _MONEY = Columns(
 NUMBERS: Mapping[str, Columns] = {
     "decimal": _NUMBER,
     "integer": _NUMBER,
-    "Range": _of_rows("number_range", 2),
+    "Range": of_rows("number_range", 2),
 }
 QUANTITIES: Mapping[str, Columns] = {
     "Quantity": _QUANTITY,
     "Age": _QUANTITY,
     "Duration": _QUANTITY,
     "Money": _MONEY,
-    "Range": _of_rows("range_", 5),
-    "SampledData": _of_rows("sampled_data", 5),
+    "Range": of_rows("range_", 5),
+    "SampledData": of_rows("sampled_data", 5),
 }
 
 
@@ -262,7 +210,13 @@ _URI = Columns((f"{{v}}__uri = {{v}} if len({{v}}) <= {LONGEST_URI} else uri_key
 
 URIS: Mapping[str, Columns] = {"uri": _URI, "url": _URI, "canonical": _URI}
 POSITIONS: Mapping[str, Columns] = {
-    "BackboneElement": Columns((), ("float({v}['latitude'])", "float({v}['longitude'])"))
+    "BackboneElement": Columns(
+        (
+            "{v}__north, {v}__east = float({v}['latitude']), float({v}['longitude'])",
+            "if abs({v}__north) <= 90 and abs({v}__east) <= 360:",  # R4 does not say so, but others are on no globe
+        ),
+        ("{v}__north", "{v}__east"),
+    )
 }
 
 # What the lines name besides their own.
@@ -273,12 +227,12 @@ NAMES: Mapping[str, Any] = {
         function.__name__: function
         for function in (
             ends,
+            later_parts,
             normalise,
             number_range,
             period,
             range_,
             sampled_data,
-            system_of,
             texts,
             timing,
             token_key,

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from app.fhir.definitions import children
 from app.fhir.references import local
-from app.fhir.search import datatypes
-from app.fhir.search.datatypes import (
-    DATES,
-    IDENTIFIER,
-    NUMBERS,
-    POSITIONS,
-    QUANTITIES,
-    STRINGS,
-    TOKENS,
-    URIS,
-    Columns,
-    code_in,
-)
+from app.fhir.search import datatypes, token_columns
+from app.fhir.search.columns import Columns
+from app.fhir.search.datatypes import DATES, LATER_PARTS, NUMBERS, POSITIONS, QUANTITIES, STRINGS, URIS
 from app.fhir.search.parameters import Kind, SearchParameter
 from app.fhir.search.paths import Leaf, walk
 from app.fhir.search.rows import Composite
 from app.fhir.search.source import VALUE, Chain, Lines
 from app.fhir.search.text import uri_key, without_version
+from app.fhir.search.token_columns import IDENTIFIER, IDENTIFIER_TYPES, OWN_TEXT, TOKENS, code_in
 
 # The datatypes of each kind, and the table of its rows. References are apart: they fill three tables.
 DATATYPES: Mapping[Kind, tuple[str, Mapping[str, Columns]]] = {
@@ -38,6 +29,17 @@ DATATYPES: Mapping[Kind, tuple[str, Mapping[str, Columns]]] = {
     Kind.URI: ("uris", URIS),
     Kind.REFERENCE: ("uris", {"canonical": URIS["canonical"], "uri": URIS["uri"]}),
     Kind.SPECIAL: ("positions", POSITIONS),
+}
+
+# What values of a datatype add to a table besides.
+_MORE: Mapping[tuple[Kind, str], tuple[str, Columns]] = {
+    (Kind.TOKEN, "CodeableConcept"): ("tokens", OWN_TEXT),
+    (Kind.TOKEN, "Identifier"): ("composites", IDENTIFIER_TYPES),
+    **{(Kind.STRING, name): ("strings", columns) for name, columns in LATER_PARTS.items()},
+}
+_TABLES: Mapping[Kind, tuple[str, ...]] = {
+    Kind.REFERENCE: ("references", "uris", "tokens"),
+    Kind.TOKEN: ("tokens", "composites"),
 }
 
 _SCHEME = re.compile(r"(?!urn:)[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -52,7 +54,7 @@ def columns_of(kind: Kind, leaf: Leaf) -> Columns | None:
 
 
 def tables_of(kind: Kind) -> tuple[str, ...]:
-    return ("references", "uris", "tokens") if kind is Kind.REFERENCE else (DATATYPES[kind][0],)
+    return _TABLES.get(kind) or (DATATYPES[kind][0],)
 
 
 def chains_of(parameter: SearchParameter, leaf: Leaf) -> Iterator[Chain]:
@@ -61,7 +63,7 @@ def chains_of(parameter: SearchParameter, leaf: Leaf) -> Iterator[Chain]:
     element = element_of(parameter.type, leaf.names[0]) if leaf.names else ""
     for table, columns in _ways(parameter.kind, leaf):
         lines, expressions = filled(columns, found)
-        row = f"{table}.append(({', '.join([str(parameter.id), *expressions])}))"
+        row = row_of(table, [str(parameter.id), *expressions])
         yield Chain(parameter.id, (table,), element, (*path, *lines, row), leaf.many or columns.many)
 
 
@@ -71,7 +73,18 @@ def _ways(kind: Kind, leaf: Leaf) -> tuple[tuple[str, Columns], ...]:
         columns = (local_reference(leaf.target), foreign_reference(leaf.target), _logical_reference(leaf.target))
         return tuple(zip(tables_of(kind), columns, strict=True))
     found = columns_of(kind, leaf)
-    return ((DATATYPES[kind][0], found),) if found else ()
+    if found is None:
+        return ()
+    more = _MORE.get((kind, leaf.type))
+    return ((DATATYPES[kind][0], found), *([more] if more else []))
+
+
+def row_of(table: str, expressions: Sequence[str]) -> str:
+    """The line that adds a row to a table; a composite row may lack its last columns."""
+    if table == "composites":
+        missing = ["None"] * (len(Composite._fields) - len(expressions))
+        return f"composites.append(composite(({', '.join([*expressions, *missing])})))"
+    return f"{table}.append(({', '.join(expressions)}))"
 
 
 def filled(columns: Columns, name: str) -> tuple[Lines, Lines]:
@@ -133,6 +146,7 @@ def _logical_reference(only: str | None) -> Columns:
 # What the lines name besides their own, `base_url` excepted.
 NAMES: Mapping[str, Any] = {
     **datatypes.NAMES,
+    **token_columns.NAMES,
     "composite": Composite._make,
     "foreign": foreign,
     "local": local,

@@ -19,6 +19,7 @@ from app.fhir.search.parameters import REFERENCE_LINK, Kind, SearchParameter, pa
 from app.fhir.search.paths import Leaf, leaves, union_parts
 from app.fhir.search.rows import IndexRows
 from app.fhir.search.source import ROWS, VALUE, Chain, Step, step_of
+from app.fhir.search.words import vector
 
 Json = dict[str, Any]
 
@@ -27,18 +28,29 @@ _TYPE = "resourceType"
 _target = itemgetter(1, 2)
 
 
-def index_rows(resource: Json, base_url: str, links: Iterable[tuple[str, str]] = ()) -> IndexRows:
+def index_rows(
+    resource: Json, base_url: str, links: Iterable[tuple[str, str]] = (), *, content: bool = False
+) -> IndexRows:
     """The rows of a valid resource; contained resources contribute none.
 
     `links` are type and id of every reference to this server that the resource holds: those that no parameter
-    covers are added under REFERENCE_LINK, so that the server knows all that points to a resource.
+    covers are added under REFERENCE_LINK, so that the server knows all that points to a resource. `content` is whether
+    the words of the whole resource are wanted, not only those of its narrative.
     """
     rows = IndexRows()
     _step(resource[_TYPE], base_url)(resource, rows)
+    if content or "text" in resource:
+        _add_words(rows, resource, content=content)
     if links:
         covered = set(map(_target, rows.references))
         rows.references += [(REFERENCE_LINK, *link) for link in dict.fromkeys(links) if link not in covered]
     return rows
+
+
+def _add_words(rows: IndexRows, resource: Json, *, content: bool) -> None:
+    words = vector(resource, content=content)
+    if words:
+        rows.words.append((words,))
 
 
 @cache

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from app.fhir.references import is_valid_id, local
 from app.fhir.search import dates, numbers
 from app.fhir.search.parameters import Component, Kind, SearchParameter, parameter
-from app.fhir.search.text import normalise, token_key, uri_key, without_version
+from app.fhir.search.positions import position
+from app.fhir.search.text import LONGEST_PART, normalise, token_key, uri_key, whole, without_version
 from app.fhir.search.values import (
     CompositeValue,
     DateValue,
     MissingValue,
     NumberValue,
+    PositionValue,
     Prefix,
     QuantityValue,
     ReferenceValue,
@@ -93,6 +95,14 @@ def _read_string(text: str, _: Reading) -> StringValue:
     return StringValue(found)
 
 
+def read_part(text: str, reading: Reading) -> StringValue:
+    """A text that may stand anywhere in another: long texts are stored in parts, which overlap by so much only."""
+    found = _read_string(text, reading)
+    if len(whole(found.text)) > LONGEST_PART:
+        raise ValueError
+    return found
+
+
 def _read_uri(text: str, _: Reading) -> UriValue:
     return UriValue(uri_key(unescape(text)))
 
@@ -117,6 +127,10 @@ def _read_quantity(text: str, reading: Reading) -> QuantityValue:
     system, code = (token_key(unescape(part)) or None for part in unit or ("", ""))  # else ValueError
     found = _read_number(number, reading)
     return QuantityValue(found.prefix, found.value, found.lo, found.hi, system, code)
+
+
+def _read_position(text: str, _: Reading) -> PositionValue:
+    return position([unescape(part) for part in split(text, "|")])
 
 
 def _targets(reading: Reading) -> tuple[str, ...]:
@@ -170,5 +184,6 @@ READERS: dict[Kind, Reader] = {
     Kind.QUANTITY: _read_quantity,
     Kind.REFERENCE: _read_reference,
     Kind.COMPOSITE: _read_composite,
+    Kind.SPECIAL: _read_position,
 }
 COLUMN_READERS: dict[str, Reader] = {"id": _read_id, "last_updated": _read_date}

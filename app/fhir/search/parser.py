@@ -13,10 +13,12 @@ from typing import Any
 
 from app.errors import Issue, Malformed, UnknownType
 from app.fhir.definitions import is_resource_type
-from app.fhir.search.clauses import Setting, alternatives, read_condition
+from app.fhir.search.clauses import TYPES, Setting, alternatives
+from app.fhir.search.compartments import Compartment, in_compartment
+from app.fhir.search.conditions import read_condition
 from app.fhir.search.query import Condition, Query
 from app.fhir.search.refusals import Refused, UnknownParameter, shown
-from app.fhir.search.result_parameters import FORMATS, RESULT_PARAMETERS, ResultParameter
+from app.fhir.search.result_parameters import FORMATS, RESULT_PARAMETERS, ResultParameter, contradictions, settled
 
 MOST_CLAUSES = 100
 MOST_VALUES = 1000
@@ -27,9 +29,9 @@ _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 class _Findings:
     """What has been read so far."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, conditions: Sequence[Condition]) -> None:
         self.setting = setting
-        self.conditions: list[Condition] = []
+        self.conditions = list(conditions)
         self.fields: dict[str, Any] = {}
         self.used: list[tuple[str, str]] = []
 
@@ -58,7 +60,11 @@ class _Findings:
 
     def query(self, ignored: Sequence[str]) -> Query:
         return Query(
-            self.setting.types, tuple(self.conditions), used=tuple(self.used), ignored=tuple(ignored), **self.fields
+            self.setting.types,
+            tuple(self.conditions),
+            used=tuple(self.used),
+            ignored=tuple(ignored),
+            **settled(self.fields),
         )
 
 
@@ -73,20 +79,55 @@ def _refuse_excess(pairs: Sequence[tuple[str, str]]) -> None:
         raise Malformed(issues=[Issue("too-costly", f"A search may have up to {limits}.")])
 
 
-def parse_query(
-    type_name: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False, base_url: str, now: int | None = None
-) -> Query:
-    """Read the decoded parameters of a search of one type. Raises Malformed with an issue for each problem.
+def _separated(
+    types: tuple[str, ...], pairs: Sequence[tuple[str, str]]
+) -> tuple[tuple[str, ...], list[tuple[str, str]], list[tuple[str, str]]]:
+    """The types after `_type` has narrowed them, the pairs that say so, and all others."""
+    said = [pair for pair in pairs if pair[0].partition(":")[0] == TYPES] if len(types) > 1 else []
+    if not said:
+        return types, [], list(pairs)
+    try:
+        narrowed, normal = _read_types(said, types)
+    except Refused as refusal:
+        raise Malformed(issues=[refusal.issue]) from None
+    return narrowed, [(TYPES, normal)], [pair for pair in pairs if pair not in said]
 
-    `now` in µs since 1970 is what `ap` measures its distance from; it is the clock's time when not given.
+
+def _read_types(said: Sequence[tuple[str, str]], types: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    if len(said) > 1 or said[0][0] != TYPES:
+        raise Refused(f"The parameter '{TYPES}' may be given once, with types joined by commas and without a modifier.")
+    names = dict.fromkeys(alternatives(said[0][1]))
+    if not names.keys() <= set(types):
+        raise Refused(f"A value of '{TYPES}' is not a resource type that can be searched here.")
+    return tuple(names), ",".join(names)
+
+
+def parse_query(
+    types: tuple[str, ...],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    around: Compartment | None = None,
+    lenient: bool = False,
+    base_url: str,
+    content: bool = False,
+    now: int | None = None,
+) -> Query:
+    """Read the decoded parameters of a search of one or several types. Raises Malformed with an issue for each problem.
+
+    A parameter must be known to all the types; `_type` may narrow several. `around` restricts the search to a
+    compartment. `content` is whether the words of whole resources are indexed. `now` in µs since 1970 is what `ap`
+    measures its distance from; it is the clock's time when not given.
     """
-    if not is_resource_type(type_name):
+    if not all(map(is_resource_type, types)):
         raise UnknownType
     present = [pair for pair in pairs if _is_present(*pair)]
     _refuse_excess(present)
-    findings = _Findings(Setting((type_name,), base_url, time.time_ns() // 1000 if now is None else now))
+    searched, used, rest = _separated(types, present)
+    setting = Setting(searched, base_url, time.time_ns() // 1000 if now is None else now, content=content)
+    findings = _Findings(setting, [in_compartment(around, searched)] if around else [])
+    findings.used += used
     issues, ignored = [], []
-    for name, text in present:
+    for name, text in rest:
         try:
             findings.add(name, text)
         except Refused as refusal:
@@ -94,6 +135,7 @@ def parse_query(
                 ignored.append(name)
             else:
                 issues.append(refusal.issue)
+    issues.extend(contradictions(findings.fields))
     if issues:
         raise Malformed(issues=issues)
     return findings.query(ignored)

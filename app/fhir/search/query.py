@@ -16,6 +16,10 @@ class Modifier(StrEnum):
     EXACT = "exact"
     CONTAINS = "contains"
     NOT = "not"
+    IN = "in"
+    NOT_IN = "not-in"
+    OF_TYPE = "of-type"
+    TEXT = "text"
     IDENTIFIER = "identifier"
     BELOW = "below"
     ABOVE = "above"
@@ -46,20 +50,26 @@ class Clause:
 class Chain:
     """The resource refers, by a parameter, to one that fulfils a condition: `subject:Patient.name=x`.
 
-    `branches` are the types the reference may lead to, each with the condition for a resource of that type.
+    `branches` are the types the reference may lead to, each group with the condition for a resource of these types.
+    `canonical`: the parameter may also name its targets by their canonical URLs.
     """
 
     parameter: SearchParameter
-    branches: tuple[tuple[str, Condition], ...]
+    branches: tuple[tuple[tuple[str, ...], Condition], ...]
+    canonical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reverse:
-    """A resource of another type refers to this one and fulfils a condition: `_has:Observation:patient:code=x`."""
+    """A resource of another type refers to this one and fulfils a condition: `_has:Observation:patient:code=x`.
+
+    `canonical`: it may also name this one by its canonical URL.
+    """
 
     type: str
     parameter: SearchParameter
     condition: Condition
+    canonical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,22 @@ class FullText:
     content: bool = False
 
 
-Condition = Clause | Chain | Reverse | Listed | InCompartment | FullText
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The resource is of what `$everything` gathers around a resource of a type: a Patient or an EpisodeOfCare.
+
+    `start` and `end`, µs since 1970 and half-open, are the time in which care was given; None is open. `base_url` is
+    that of this server: attachments name a Binary by its URL.
+    """
+
+    type: str
+    id: str
+    base_url: str
+    start: int | None = None
+    end: int | None = None
+
+
+Condition = Clause | Chain | Reverse | Listed | InCompartment | FullText | Record
 """What a resource must fulfil to match. `app/store/search/conditions.py` has one function per class."""
 
 
@@ -116,11 +141,12 @@ class Include:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search: a resource of one of the types matches when every condition holds.
+    """A search: a resource of one of the types matches when every condition holds, which all are about these types.
 
-    `sort` is empty for the order of rid. `count` is None when the request leaves it open; `cursor` is the rid after
-    which the page starts; `summary` is `count` when only the number of matches is wanted, which `_count=0` also says.
-    `used` holds the pairs of the self link, `ignored` the names left out under lenient handling.
+    `sort` is empty for the order of rid. `count` is None when the request leaves it open; `cursor` is the text of
+    `_cursor`, which only the server's secret can read; `summary` is `count` when only the number of matches is wanted,
+    which `_count=0` also says. `used` holds the pairs of the self link, `ignored` the names left out under lenient
+    handling.
     """
 
     types: tuple[str, ...]
@@ -128,7 +154,7 @@ class Query:
     sort: tuple[Sort, ...] = ()
     includes: tuple[Include, ...] = ()
     count: int | None = None
-    cursor: int | None = None
+    cursor: str | None = None
     total: Total | None = None
     summary: str | None = None
     elements: tuple[str, ...] = ()

@@ -25,6 +25,12 @@ class NotSupported(Refused):
     code = "not-supported"
 
 
+class TooCostly(Refused):
+    """More than one search may ask for."""
+
+    code = "too-costly"
+
+
 class UnknownParameter(NotSupported):
     """A parameter as a whole that is not known or not supported: lenient handling leaves it out."""
 

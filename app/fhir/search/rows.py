@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+Display = tuple[str, str]
+"""The code of a token ("" for an Identifier, or without a code) and the normalised text that it comes with."""
+
 
 class Composite(NamedTuple):
     """One combination of component values inside one element.
@@ -43,12 +46,14 @@ class Composite(NamedTuple):
 class IndexRows:
     """The rows by table.
 
-    tokens: system (None: none), code. references: type and id on this server. strings: normalised, as written.
+    tokens: system (None: none), code ("": none, the value has only a display), display. references: type and id on this
+    server. strings: normalised, as written; or a part of a long text for `:contains`, behind PART, with "" as written.
     uris: also foreign and canonical references. dates: µs since 1970 UTC, half-open, MIN and MAX when open.
     numbers: closed. quantities: lo, hi (None: open), system, code, unit. positions: latitude, longitude.
+    composites: also the values of identifiers with their types. words: of the whole resource, as `words.vector` says.
     """
 
-    tokens: list[tuple[int, str | None, str]] = field(default_factory=list)
+    tokens: list[tuple[int, str | None, str, Display | None]] = field(default_factory=list)
     references: list[tuple[int, str, str]] = field(default_factory=list)
     strings: list[tuple[int, str, str]] = field(default_factory=list)
     uris: list[tuple[int, str]] = field(default_factory=list)
@@ -59,3 +64,4 @@ class IndexRows:
     )
     positions: list[tuple[int, float, float]] = field(default_factory=list)
     composites: list[Composite] = field(default_factory=list)
+    words: list[tuple[str]] = field(default_factory=list)

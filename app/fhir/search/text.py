@@ -16,15 +16,33 @@ def _folded(text: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
+def whole(text: str) -> str:
+    """Text without case, accents and superfluous blanks, however long it is."""
+    return " ".join((text.lower() if text.isascii() else _folded(text)).split())
+
+
 @lru_cache(maxsize=8192)
 def _normalise_short(text: str) -> str:
-    folded = text.lower() if text.isascii() else _folded(text)
-    return " ".join(folded.split())[:LONGEST].rstrip()
+    return whole(text)[:LONGEST].rstrip()
 
 
 def normalise(text: str) -> str:
     """Text as the index of strings holds it."""
     return _normalise_short(text) if len(text) <= LONGEST else _normalise_short.__wrapped__(text)
+
+
+PART = "\x01"
+"""What stands before a later part of a long text: no search for the start of a text finds it."""
+
+LONGEST_PART = LONGEST // 2
+"""How long a text may be that is looked for anywhere in others: parts begin at every multiple of it."""
+
+
+def later_parts(text: str) -> list[str]:
+    """Parts of a long text: whatever is no longer than LONGEST_PART stands in one of them, or in `normalise(text)`."""
+    normal = whole(text)
+    starts = range(LONGEST_PART, len(normal) - LONGEST_PART, LONGEST_PART)
+    return [PART + normal[start : start + LONGEST] for start in starts]
 
 
 LONGEST_TOKEN, LONGEST_URI = 200, 600

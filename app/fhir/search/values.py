@@ -30,6 +30,23 @@ class TokenValue:
 
 
 @dataclass(frozen=True, slots=True)
+class SystemValue:
+    """Every code of a system but these; what value sets make of systems that are not stored here."""
+
+    system: str
+    without: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierValue:
+    """The value of an Identifier and the `system` and `code` of its type: `:of-type`."""
+
+    system: str
+    code: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class StringValue:
     """The text as asked for; the modifier decides whether it is to be normalised."""
 
@@ -68,6 +85,15 @@ class QuantityValue:
 
 
 @dataclass(frozen=True, slots=True)
+class PositionValue:
+    """All places within so many metres of a point, given in degrees."""
+
+    latitude: float
+    longitude: float
+    metres: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReferenceValue:
     """Either `id`, on this server, with `type` None for every type the parameter may point to; or `url`, elsewhere."""
 
@@ -97,10 +123,13 @@ class CompositeValue:
 
 Value = (
     TokenValue
+    | SystemValue
+    | IdentifierValue
     | StringValue
     | DateValue
     | NumberValue
     | QuantityValue
+    | PositionValue
     | ReferenceValue
     | UriValue
     | MissingValue

@@ -14,7 +14,7 @@ from app.fhir.validation.elements import Types
 from app.fhir.validation.objects import Objects
 from app.fhir.validation.walk import Walk
 
-__all__ = ["Checked", "check", "issues"]
+__all__ = ["Checked", "check", "issues", "references"]
 
 
 @dataclass(slots=True)
@@ -40,6 +40,13 @@ def check(resource: Any, type_name: str | None = None) -> Checked:
     if found:
         raise Invalid("The resource is not valid R4.", issues=_issues(found, _name(resource)))
     return Checked(walk.references, walk.uris)
+
+
+def references(resource: Any) -> list[dict[str, Any]]:
+    """The references of a resource, as of Checked, that was found valid once, perhaps by an older release."""
+    walk = _start(resource, None)
+    _check(resource, walk)
+    return walk.references
 
 
 def issues(resource: Any, type_name: str | None = None) -> list[Issue]:

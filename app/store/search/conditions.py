@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from app.fhir.search.parameters import Kind, SearchParameter
-from app.fhir.search.query import Clause, Condition, Modifier, Query
+from app.fhir.search.query import (
+    Chain,
+    Clause,
+    Condition,
+    FullText,
+    InCompartment,
+    Listed,
+    Modifier,
+    Query,
+    Record,
+    Reverse,
+)
 from app.fhir.search.values import (
     CompositeValue,
     DateValue,
+    IdentifierValue,
     MissingValue,
     NumberValue,
+    PositionValue,
     QuantityValue,
     ReferenceValue,
     StringValue,
+    SystemValue,
     TokenValue,
     UriValue,
     Value,
 )
 from app.store.numbers import TYPE_ID
+from app.store.search.chains import chain, reverse
+from app.store.search.compartments import in_compartment
 from app.store.search.composites import composite
 from app.store.search.dates import date, last_updated
+from app.store.search.equality import is_equality
+from app.store.search.fulltext import full_text
+from app.store.search.hierarchies import hierarchy
+from app.store.search.lists import listed
+from app.store.search.positions import near
 from app.store.search.quantities import number, quantity
+from app.store.search.records import record
 from app.store.search.references import reference
+from app.store.search.rows import of_parameter
 from app.store.search.scope import Scope
 from app.store.search.strings import string
-from app.store.search.tokens import token
-from app.store.search.uris import canonical, uri
+from app.store.search.tokens import display, mime_type, of_type, others, token, tokens
+from app.store.search.uris import canonical, uri, versions
 
 _TABLE = {
     Kind.TOKEN: "index_token",
@@ -38,13 +63,49 @@ _TABLE = {
     Kind.NUMBER: "index_number",
     Kind.QUANTITY: "index_quantity",
     Kind.COMPOSITE: "index_composite",
+    Kind.SPECIAL: "index_position",
 }
+# What tokens as such stand under. Under `:above` and `:below` only mime types are left when a query comes here.
+_PLAIN_TOKENS = frozenset({None, Modifier.NOT, Modifier.IDENTIFIER})
+_HIERARCHIES = frozenset({Modifier.ABOVE, Modifier.BELOW})
+_MEMBERSHIP = frozenset({Modifier.IN, Modifier.NOT_IN})
+_UNRESOLVED = "Value sets and concepts become codes before a query is compiled."
 _MISSING_TABLES = {Kind.REFERENCE: ("index_reference", "index_uri", "index_token")}
 
 
-def where(scope: Scope, query: Query) -> str:
-    """The condition that a resource matches the query."""
-    return " AND ".join([scope.living(*query.types), *(condition(scope, each) for each in query.conditions)])
+def where(scope: Scope, query: Query, before: datetime | None = None) -> str:
+    """The condition that a resource matches the query; `before` is the feed horizon, if any."""
+    return matching(scope, query.types, query.conditions, before)
+
+
+def matching(
+    scope: Scope, types: tuple[str, ...], conditions: Iterable[Condition], before: datetime | None = None
+) -> str:
+    """The condition that a resource of these types is there for the caller and fulfils all conditions."""
+    alike: list[Clause] = []
+    others: list[Condition] = []
+    for each in conditions:
+        if isinstance(each, Clause) and is_equality(each):
+            alike.append(each)
+        else:
+            others.append(each)
+    tests = [scope.living(*types), *_together(scope, alike), *(condition(scope, each) for each in others)]
+    return " AND ".join(tests if before is None else [*tests, f"r.last_updated < {scope.bind(before)}"])
+
+
+def _together(scope: Scope, clauses: Sequence[Clause]) -> Iterator[str]:
+    """Several equalities as one semi-join: their rows can be merged before any resource is looked at."""
+    if len(clauses) < 2:
+        yield from (condition(scope, each) for each in clauses)
+        return
+    first, *others = (_selected(scope, each) for each in clauses)
+    joins = (f" JOIN {rows} AS j{n} ON j{n}.rid = j0.rid" for n, rows in enumerate(others, 1))
+    yield f"r.rid IN (SELECT j0.rid FROM {first} AS j0{''.join(joins)})"
+
+
+def _selected(scope: Scope, clause: Clause) -> str:
+    table, test = row_of(scope, clause)
+    return f"(SELECT i.rid FROM {table} AS i WHERE {test})"
 
 
 def condition(scope: Scope, wanted: Condition) -> str:
@@ -63,14 +124,53 @@ def _clause(scope: Scope, clause: Clause) -> str:
     return f"NOT {found}" if clause.modifier is Modifier.NOT else found
 
 
+def row_of(scope: Scope, clause: Clause) -> tuple[str, str]:
+    """The table and the condition on its row `i` for a clause with one value."""
+    table, test = _row(scope, clause.parameter, clause.values[0], clause.modifier)
+    return table, f"{of_parameter(clause.parameter)} AND {test}"
+
+
 def _has_row(scope: Scope, parameter: SearchParameter, values: tuple[Value, ...], modifier: Modifier | None) -> str:
     """Whether the resource has an index row that fits one of the values."""
     by_table: dict[str, list[str]] = {}
-    for value in values:
-        table, test = _row(scope, parameter, value, modifier)
+    for table, test in _tests(scope, parameter, values, modifier):
         by_table.setdefault(table, []).append(test)
     found = [rows(parameter, table, " OR ".join(tests)) for table, tests in by_table.items()]
-    return found[0] if len(found) == 1 else f"({' OR '.join(found)})"
+    # An empty value set leaves nothing to look for.
+    return found[0] if len(found) == 1 else f"({' OR '.join(found) or 'false'})"
+
+
+def _tests(
+    scope: Scope, parameter: SearchParameter, values: tuple[Value, ...], modifier: Modifier | None
+) -> Iterator[tuple[str, str]]:
+    """The tables and the conditions on their rows. Tokens as such are asked for together: they may be thousands."""
+    alike = [value for value in values if isinstance(value, TokenValue)] if modifier in _PLAIN_TOKENS else []
+    if len(alike) > 1:
+        yield "index_token", tokens(scope, alike)
+        values = tuple(value for value in values if not isinstance(value, TokenValue))
+    for value in values:
+        yield _related(scope, parameter, value, modifier) or _row(scope, parameter, value, modifier)
+
+
+def _related(
+    scope: Scope, parameter: SearchParameter, value: Value, modifier: Modifier | None
+) -> tuple[str, str] | None:
+    """The same for what `:above` and `:below` say of references and mime types; uris compare in their own way."""
+    if modifier in _MEMBERSHIP:
+        raise ValueError(_UNRESOLVED)
+    if modifier not in _HIERARCHIES:
+        return None
+    below = modifier is Modifier.BELOW
+    match value:
+        case TokenValue(system=None, code=str(code)):
+            return "index_token", mime_type(scope, code, below=below)
+        case TokenValue():
+            raise ValueError(_UNRESOLVED)
+        case ReferenceValue(url=None):
+            return "index_reference", hierarchy(scope, parameter, value, "i.target_rid", below=below)
+        case ReferenceValue(url=str(url)):
+            return "index_uri", versions(scope, url, below=below)
+    return None
 
 
 def rows(parameter: SearchParameter, table: str, test: str) -> str:
@@ -78,24 +178,21 @@ def rows(parameter: SearchParameter, table: str, test: str) -> str:
     return f"r.rid IN (SELECT i.rid FROM {table} AS i WHERE {of_parameter(parameter)} AND ({test}))"
 
 
-def of_parameter(parameter: SearchParameter) -> str:
-    ids = parameter.rows_of
-    return f"i.param_id = {ids[0]}" if len(ids) == 1 else f"i.param_id IN ({', '.join(map(str, ids))})"
-
-
 def _row(scope: Scope, parameter: SearchParameter, value: Value, modifier: Modifier | None) -> tuple[str, str]:
     """The table and the condition on its row `i`."""
     match value:
+        case SystemValue():
+            return "index_token", others(scope, value)
         case TokenValue():
             return "index_token", token(scope, value, "i.system_id", "i.code")
+        case IdentifierValue():
+            return "index_composite", of_type(scope, value)
+        case StringValue() if modifier is Modifier.TEXT:
+            return "index_token", display(scope, parameter, value)
         case StringValue():
             return "index_string", string(scope, value, modifier)
-        case DateValue():
-            return "index_date", date(scope, value, "i.lo", "i.hi")
-        case NumberValue():
-            return "index_number", number(scope, value, "i.lo", "i.hi")
-        case QuantityValue():
-            return "index_quantity", quantity(scope, value)
+        case DateValue() | NumberValue() | QuantityValue() | PositionValue():
+            return _measured(scope, value)
         case ReferenceValue(url=None):
             return "index_reference", reference(scope, parameter, value, "i.target_rid")
         case ReferenceValue(url=url):
@@ -106,6 +203,19 @@ def _row(scope: Scope, parameter: SearchParameter, value: Value, modifier: Modif
             return "index_composite", composite(scope, parameter, value)
         case MissingValue():
             raise ValueError("A missing value is a clause of its own.")
+
+
+def _measured(scope: Scope, value: DateValue | NumberValue | QuantityValue | PositionValue) -> tuple[str, str]:
+    """The same for values that are compared by size."""
+    match value:
+        case DateValue():
+            return "index_date", date(scope, value, "i.lo", "i.hi")
+        case NumberValue():
+            return "index_number", number(scope, value, "i.lo", "i.hi")
+        case QuantityValue():
+            return "index_quantity", quantity(scope, value)
+        case PositionValue():
+            return "index_position", near(scope, value)
 
 
 def _column(scope: Scope, clause: Clause) -> str:
@@ -146,5 +256,13 @@ def _of_target_type(parameter: SearchParameter, table: str) -> str:
     return f" AND i.value LIKE '%/{parameter.target_type}/%'" if table == "index_uri" else " AND false"
 
 
-_CONDITIONS: Mapping[type, Callable[[Scope, Any], str]] = {Clause: _clause}
+_CONDITIONS: Mapping[type, Callable[[Scope, Any], str]] = {
+    Clause: _clause,
+    Chain: partial(chain, condition),
+    Reverse: partial(reverse, condition),
+    Listed: listed,
+    InCompartment: in_compartment,
+    FullText: full_text,
+    Record: record,
+}
 """One function per kind of condition."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from app.fhir.search.cursor import Key, Place
 from app.fhir.search.query import Clause, Query
 from app.fhir.search.values import DateValue, Prefix
 from app.store.connections import Connection
@@ -17,15 +19,48 @@ from app.store.numbers import TYPE_NAME, Numbers
 from app.store.predicate import Predicate
 from app.store.resources import Stored
 from app.store.search.conditions import where
-from app.store.search.scope import Scope
+from app.store.search.known import scope_for
+from app.store.search.order import page_statement
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One resource of a page and the key after which the next page starts."""
+    """One resource of a page, and its place in the order: the values of the columns, then the rid."""
 
     rid: int
     stored: Stored
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Matches in their order. `more` is whether there are more beyond, in the direction in which the page was read."""
+
+    matches: Sequence[Match]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A text and what `$1`, `$2` … stand for in it."""
+
+    text: str
+    arguments: Sequence[Any]
+
+
+async def statement(
+    connection: Connection,
+    numbers: Numbers,
+    query: Query,
+    visible: Predicate,
+    *,
+    limit: int,
+    place: Place | None = None,
+    before: datetime | None = None,
+) -> Statement:
+    """The one statement of a page of up to `limit` matches that begins at `place`. `before` is the feed horizon."""
+    scope = await scope_for(connection, numbers, visible, query.conditions)
+    return Statement(page_statement(scope, query, limit=limit, place=place, before=before), scope.arguments)
 
 
 async def page(
@@ -35,21 +70,21 @@ async def page(
     visible: Predicate,
     *,
     limit: int,
+    place: Place | None = None,
     before: datetime | None = None,
-) -> list[Match]:
-    """Up to `limit` matches in the order of rid, after the query's cursor. `before` is the feed horizon, if any."""
-    scope = Scope(numbers, visible)
-    condition = where(scope, query)
-    if query.cursor is not None:
-        condition += f" AND r.rid > {scope.bind(query.cursor)}"
-    if before is not None:
-        condition += f" AND r.last_updated < {scope.bind(before)}"
-    rows = await connection.fetch(
-        "SELECT r.rid, r.type_id, r.id, r.version, r.last_updated, r.body FROM resource AS r "
-        f"WHERE {condition} ORDER BY r.rid LIMIT {limit:d}",
-        *scope.arguments,
-    )
-    return [Match(row[0], Stored(TYPE_NAME[row[1]], row[2], row[3], row[4], row[5])) for row in rows]
+) -> Page:
+    """Up to `limit` matches in the order of the query. See `statement`; the query's cursor is not looked at."""
+    asked = await statement(connection, numbers, query, visible, limit=limit + 1, place=place, before=before)
+    rows = await connection.fetch(asked.text, *asked.arguments)
+    kept = rows[:limit]
+    if place is not None and place.backward:
+        kept.reverse()
+    return Page([_match(row) for row in kept], more=len(rows) > limit)
+
+
+def _match(row: Iterable[Any]) -> Match:
+    rid, type_id, id_, version, last_updated, body, *keys = row
+    return Match(rid, Stored(TYPE_NAME[type_id], id_, version, last_updated, body), tuple(keys))
 
 
 async def ids(
@@ -59,7 +94,7 @@ async def ids(
     found: list[list[str]] = [[] for _ in queries]
     forms: dict[str, list[tuple[int, list[Any]]]] = defaultdict(list)
     for position, query in enumerate(queries):
-        scope = Scope(numbers, visible)
+        scope = await scope_for(connection, numbers, visible, query.conditions)
         condition = where(scope, query)
         if all(type(argument) in _ARRAYS for argument in scope.arguments):
             forms[condition].append((position, scope.arguments))
@@ -94,12 +129,30 @@ async def count(
     connection: Connection, numbers: Numbers, query: Query, visible: Predicate, *, before: datetime | None = None
 ) -> int:
     """How many resources match, on all pages together."""
-    scope = Scope(numbers, visible)
-    condition = where(scope, query)
-    if before is not None:
-        condition += f" AND r.last_updated < {scope.bind(before)}"
-    total: int = await connection.fetchval(f"SELECT count(*) FROM resource AS r WHERE {condition}", *scope.arguments)
+    asked = await _all("count(*)", connection, numbers, query, visible, before)
+    total: int = await connection.fetchval(asked.text, *asked.arguments)
     return total
+
+
+async def estimate(
+    connection: Connection, numbers: Numbers, query: Query, visible: Predicate, *, before: datetime | None = None
+) -> int:
+    """How many resources match, as the planner guesses without looking at any."""
+    asked = await _all("", connection, numbers, query, visible, before)
+    plans = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {asked.text}", *asked.arguments))
+    return int(plans[0]["Plan"]["Plan Rows"])
+
+
+async def _all(
+    columns: str,
+    connection: Connection,
+    numbers: Numbers,
+    query: Query,
+    visible: Predicate,
+    before: datetime | None,
+) -> Statement:
+    scope = await scope_for(connection, numbers, visible, query.conditions)
+    return Statement(f"SELECT {columns} FROM resource AS r WHERE {where(scope, query, before)}", scope.arguments)
 
 
 _POLLING = {Prefix.GT, Prefix.GE, Prefix.SA}
@@ -107,6 +160,8 @@ _POLLING = {Prefix.GT, Prefix.GE, Prefix.SA}
 
 def is_feed(query: Query) -> bool:
     """Whether a client may be following changes with this search, so that it must not see beyond the horizon."""
+    if query.sort and query.sort[0].parameter.column == "last_updated" and not query.sort[0].descending:
+        return True
     clauses = (c for c in query.conditions if isinstance(c, Clause) and c.parameter.column == "last_updated")
     values = (value for clause in clauses for value in clause.values)
     return any(isinstance(value, DateValue) and value.prefix in _POLLING for value in values)

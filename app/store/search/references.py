@@ -10,18 +10,8 @@ from app.store.search.scope import Scope
 
 def reference(scope: Scope, parameter: SearchParameter, value: ReferenceValue, target: str) -> str:
     """The condition on a column that holds the rid of a target."""
-    types = possible_types(parameter, value)
-    if len(types) == 1:
-        # A resource is found once, before all else, so that the plan begins with what refers to it.
-        kind = scope.bind(TYPE_ID[types[0]])
-        return (
-            f"{target} = (SELECT t.rid FROM resource AS t WHERE t.type_id = {kind} AND t.id = {scope.bind(value.id)})"
-        )
-    kinds = scope.bind([TYPE_ID[name] for name in types])
-    return (
-        f"{target} = ANY (ARRAY(SELECT t.rid FROM resource AS t "
-        f"WHERE t.type_id = ANY ({kinds}::smallint[]) AND t.id = {scope.bind(value.id)}))"
-    )
+    rids = [scope.rid(name, value.id or "") for name in possible_types(parameter, value)]
+    return f"{target} = {rids[0]}" if len(rids) == 1 else f"{target} = ANY (ARRAY[{', '.join(rids)}]::bigint[])"
 
 
 def possible_types(parameter: SearchParameter, value: ReferenceValue) -> list[str]:

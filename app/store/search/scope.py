@@ -7,15 +7,25 @@ from typing import Any
 
 from app.store.numbers import TYPE_ID, Numbers
 from app.store.predicate import Predicate
+from app.store.targets import Key
+
+_NONE: Mapping[Key, int | None] = {}
 
 
 class Scope:
     """One statement: `bind` gives a value a place among its arguments."""
 
-    def __init__(self, numbers: Numbers, visible: Predicate) -> None:
+    def __init__(self, numbers: Numbers, visible: Predicate, targets: Mapping[Key, int | None] = _NONE) -> None:
+        """`targets` are the rids of resources that have been looked up; None for those that are not there."""
         self.arguments: list[Any] = []
         self._numbers = numbers
         self._visible = visible
+        self._targets = targets
+
+    @property
+    def ucum(self) -> Mapping[int, str]:
+        """The code of every unit of UCUM that `know_units` found, by its number."""
+        return self._numbers.ucum
 
     def bind(self, value: Any) -> str:
         self.arguments.append(value)
@@ -34,9 +44,21 @@ class Scope:
         number = self._numbers.systems.get(uri)
         return f"(SELECT s.id FROM system AS s WHERE s.uri = {self.bind(uri)})" if number is None else self.bind(number)
 
+    def rid(self, type_name: str, id_: str) -> str:
+        """The rid of a resource, deleted or not; NULL when there is none."""
+        key = (TYPE_ID[type_name], id_)
+        if key in self._targets:
+            return f"{self.bind(self._targets[key])}::bigint"
+        kind, id_ = self.bind(key[0]), self.bind(id_)
+        return f"(SELECT t.rid FROM resource AS t WHERE t.type_id = {kind} AND t.id = {id_})"
+
     def living(self, *types: str) -> str:
         """The condition on `r` that it is of one of these types, not deleted, and there for the caller."""
-        return f"{self.of_type(types)} AND NOT r.deleted AND {self.seen()}"
+        return f"{self.of_type(types)} AND {self.existing()}"
+
+    def existing(self) -> str:
+        """The condition on `r` that it is not deleted, and there for the caller."""
+        return f"NOT r.deleted AND {self.seen()}"
 
     def of_type(self, types: tuple[str, ...]) -> str:
         if len(types) == 1:

@@ -7,6 +7,9 @@ from app.fhir.search.text import LONGEST, normalise
 from app.fhir.search.values import StringValue
 from app.store.search.scope import Scope
 
+WHOLE = "value >= ' '"
+"""The condition that a row holds a text from its start; a later part of a long one begins with `text.PART`."""
+
 _LAST_CHARACTER = "\U0010ffff"
 
 

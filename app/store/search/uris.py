@@ -14,10 +14,21 @@ def canonical(scope: Scope, url: str) -> str:
     return plain if "|" in url else f"({plain} OR {starts_with(scope, 'i.value', url + '|')})"
 
 
+def versions(scope: Scope, url: str, *, below: bool) -> str:
+    """A canonical by its business version: `url|1` stands above `url|1.2` (R4 search.html#versions)."""
+    plain, _, version = url.partition("|")
+    if not below:
+        parts = version.split(".") if version else []
+        above = [plain, *(f"{plain}|{'.'.join(parts[:count])}" for count in range(1, len(parts) + 1))]
+        return f"i.value = ANY ({scope.bind(above)}::text[])"
+    return f"(i.value = {scope.bind(url)} OR {starts_with(scope, 'i.value', url + ('.' if version else '|'))})"
+
+
 def uri(scope: Scope, parameter: SearchParameter, text: str, modifier: Modifier | None) -> str:
     if modifier is Modifier.BELOW:
         base = text.rstrip("/")
-        return f"(i.value = {scope.bind(text)} OR {starts_with(scope, 'i.value', base + '/')})"
+        test = f"(i.value = {scope.bind(text)} OR {starts_with(scope, 'i.value', base + '/')})"
+        return f"({test} OR {versions(scope, text, below=True)})" if parameter.code == "_profile" else test
     if modifier is Modifier.ABOVE:
         return f"i.value = ANY ({scope.bind(_ancestors(text))})"
     return canonical(scope, text) if parameter.code == "_profile" else f"i.value = {scope.bind(text)}"

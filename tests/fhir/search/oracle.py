@@ -17,6 +17,7 @@ from fhirpathpy.models import models
 
 from app.fhir.search.parameters import Kind, SearchParameter
 from app.fhir.search.rows import IndexRows
+from app.fhir.search.text import PART
 
 Json = dict[str, Any]
 Witnesses = set[Any]
@@ -143,8 +144,8 @@ def extracted(parameter: SearchParameter, rows: IndexRows) -> Witnesses:
     own = parameter.rows_of
     only = parameter.target_type
     return {
-        Kind.TOKEN: lambda: {code for p, _, code in rows.tokens if p in own},
-        Kind.STRING: lambda: {written for p, _, written in rows.strings if p in own},
+        Kind.TOKEN: lambda: {code for p, _, code, _ in rows.tokens if p in own and code},
+        Kind.STRING: lambda: {written for p, value, written in rows.strings if p in own and not value.startswith(PART)},
         Kind.REFERENCE: lambda: (
             {f"{t}/{i}" for p, t, i in rows.references if p in own and only in (None, t)}
             | {uri for p, uri in rows.uris if p in own and (only is None or f"/{only}/" in uri)}

@@ -16,7 +16,7 @@ from app.fhir.search.extract import index_rows
 from app.fhir.search.rows import IndexRows
 from app.fhir.search.text import token_key
 from tests.fhir.search.filled import Filler
-from tests.fhir.search.indexed import BASE, rows
+from tests.fhir.search.indexed import BASE, displays, rows
 
 UCUM = "http://unitsofmeasure.org"
 Json = dict[str, Any]
@@ -26,14 +26,20 @@ Json = dict[str, Any]
     ("type_name", "code", "elements", "expected"),
     [
         ("Observation", "_tag", {"meta": {"tag": [{"system": "s", "code": "c"}]}}, [("s", "c")]),
-        ("Observation", "_security", {"meta": {"security": [{"code": "R"}, {"display": "no code"}]}}, [(None, "R")]),
+        (
+            "Observation",
+            "_security",
+            {"meta": {"security": [{"code": "R"}, {"display": "no code"}]}},
+            [(None, "R"), (None, "")],
+        ),
         (
             "Observation",
             "code",
             {"code": {"coding": [{"system": "a", "code": "1"}, {"code": "2"}, {"system": "b"}], "text": "t"}},
-            [("a", "1"), (None, "2")],
+            [("a", "1"), (None, "2"), (None, "")],
         ),
-        ("Observation", "code", {"code": {"text": "only text"}}, []),
+        ("Observation", "code", {"code": {"text": "only text"}}, [(None, "")]),
+        ("Observation", "code", {"code": {"coding": [{"system": "b"}]}}, []),
         ("Patient", "identifier", {"identifier": [{"system": "s", "value": "v"}, {"system": "s"}]}, [("s", "v")]),
         ("Patient", "telecom", {"telecom": [{"system": "phone", "value": "1"}, {"system": "fax"}]}, [(None, "1")]),
         ("Patient", "phone", {"telecom": [{"system": "phone", "value": "1"}, {"value": "2"}]}, [(None, "1")]),
@@ -95,12 +101,79 @@ ADDRESS = {"text": "1 Rue É", "line": ["1 Rue É"], "city": "Orléans", "distri
              ("fr", "FR")],
         ),
         ("address-city", {"address": [ADDRESS]}, [("orleans", "Orléans")]),
-        ("family", {"name": [{"family": "x" * 300}]}, [("x" * 256, "x" * 300)]),
+        ("family", {"name": [{"family": "x" * 256}]}, [("x" * 256, "x" * 256)]),
         ("family", {"name": [{"_family": {"extension": []}}]}, []),
     ],
 )  # fmt: skip
 def test_strings(code: str, elements: Json, expected: list[tuple[str, str]]) -> None:
     assert rows("strings", code, "Patient", **elements) == expected
+
+
+CODING = {"system": "s", "code": "c", "display": "Ein  Text"}
+
+
+@pytest.mark.parametrize(
+    ("concept", "expected"),
+    [
+        ({"coding": [CODING]}, [("c", ("c", "ein text"))]),
+        ({"coding": [CODING], "text": "Ein  Text"}, [("c", ("c", "ein text"))]),
+        ({"coding": [CODING], "text": "EIN TEXT"}, [("c", ("c", "ein text"))]),
+        ({"coding": [CODING], "text": "other"}, [("c", ("c", "ein text")), ("", ("", "other"))]),
+        ({"coding": [{"code": "c"}], "text": "t"}, [("c", None), ("", ("", "t"))]),
+        ({"coding": [{"display": "D", "system": "s"}], "text": "d"}, [("", ("", "d"))]),
+        ({"coding": [{"display": "D"}], "text": "e"}, [("", ("", "d")), ("", ("", "e"))]),
+        ({"coding": [{"code": "x" * 999, "display": "d"}]}, [(token_key("x" * 999), (token_key("x" * 999), "d"))]),
+        ({"coding": [{"code": "c", "display": "\u0301"}]}, [("c", None)]),
+        ({"text": "\u0301"}, []),
+        ({"text": "x" * 300}, [("", ("", "x" * 256))]),
+    ],
+)  # fmt: skip
+def test_tokens_come_with_their_texts(concept: Json, expected: list[tuple[Any, ...]]) -> None:
+    """R4 search.html#token: `:text` looks at the text of a concept and at the displays of its codings."""
+    assert displays("code", "Observation", code=concept) == expected
+
+
+def test_a_row_with_only_a_text_has_no_system() -> None:
+    assert rows("tokens", "code", "Observation", code={"coding": [{"system": "s", "display": "d"}]}) == [(None, "")]
+
+
+TYPED = {"system": "s", "value": "v"}
+
+
+@pytest.mark.parametrize(
+    ("identifier", "text", "types"),
+    [
+        (TYPED, None, []),
+        (TYPED | {"type": {"text": "MR No"}}, ("", "mr no"), []),
+        (TYPED | {"type": {"coding": [{"system": "t", "code": "MR", "display": "Record"}, {"code": "X"}]}},
+         ("", "record"), [("v", "t", "MR"), ("v", None, "X")]),
+        (TYPED | {"type": {"coding": [{"system": "t"}]}}, None, []),
+        (TYPED | {"type": {"extension": []}}, None, []),
+    ],
+)  # fmt: skip
+def test_identifiers_come_with_their_types(identifier: Json, text: Any, types: list[tuple[Any, ...]]) -> None:
+    """R4 search.html#token: `:of-type`, and `:text` on the text of the type."""
+    assert displays("identifier", "Patient", identifier=[identifier]) == [("v", text)]
+    found = rows("composites", "identifier", "Patient", identifier=[identifier])
+    assert [(row[1], row[2], row[3]) for row in found] == types
+
+
+@pytest.mark.parametrize("length", [1, 128, 255, 256, 257, 384, 385, 512, 1000])
+def test_every_part_of_a_long_text_stands_in_a_row(length: int) -> None:
+    """What is no longer than half a row is found by `:contains` wherever it stands."""
+    text = "".join(chr(0x4E00 + n) for n in range(length))
+    (first, *others) = rows("strings", "family", "Patient", name=[{"family": text}])
+    assert first == (text[:256], text)
+    assert all(value.startswith("\x01") and len(value) <= 257 and written == "" for value, written in others)
+    values = [value for value, _ in (first, *others)]
+    assert all(any(text[at : at + 128] in value for value in values) for at in range(length))
+    assert len(others) <= length // 128
+
+
+def test_texts_that_normalising_makes_longer_are_kept_whole() -> None:
+    """One Arabic ligature is 18 characters when it is normalised."""
+    found = rows("strings", "name", "Patient", name=[{"text": "\ufdfa" * 20 + "end"}])
+    assert any("end" in value for value, _ in found)
 
 
 EVENTS = {"event": ["2020-03-01", "2020-01-01T10:00:00Z"]}
@@ -143,9 +216,11 @@ MICROVOLT = (UCUM, "uV", "µV")
     [
         ({"valueQuantity": {"value": Number("1.50"), "unit": "g", "system": UCUM, "code": "g"}},
          [(Decimal("1.50"), Decimal("1.50"), UCUM, "g", "g")]),
-        ({"valueQuantity": {"value": 5, "comparator": "<"}}, [(None, Decimal(5), None, None, None)]),
+        ({"valueQuantity": {"value": 5, "comparator": "<"}},
+         [(None, Decimal("4." + 40 * "9"), None, None, None)]),
         ({"valueQuantity": {"value": 5, "comparator": "<="}}, [(None, Decimal(5), None, None, None)]),
-        ({"valueQuantity": {"value": 5, "comparator": ">"}}, [(Decimal(5), None, None, None, None)]),
+        ({"valueQuantity": {"value": 5, "comparator": ">"}},
+         [(Decimal("5." + 39 * "0" + "1"), None, None, None, None)]),
         ({"valueQuantity": {"value": 5, "comparator": ">="}}, [(Decimal(5), None, None, None, None)]),
         ({"valueQuantity": {"unit": "g"}}, []),
         ({"valueSampledData": SAMPLES | {"factor": Number("0.5"), "data": "E 4 -2 10"}},

@@ -74,7 +74,7 @@ def test_each_kind_of_component_has_its_columns() -> None:
     assert found("code-value-date", valuePeriod={"start": "2020-01", "end": "2020-01"}) == [
         Composite(0, "s", "c", lo_at=lo, hi_at=hi)
     ]
-    assert found("code-value-quantity", valueQuantity={"value": 1, "comparator": ">"}) == [
+    assert found("code-value-quantity", valueQuantity={"value": 1, "comparator": ">="}) == [
         Composite(0, "s", "c", lo=Decimal(1))
     ]
 

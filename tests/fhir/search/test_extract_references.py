@@ -48,8 +48,8 @@ def test_a_reference_restricted_to_a_type() -> None:
     assert managers(reference="PractitionerRole/1").references == []
     assert managers(reference="http://a.example/Practitioner/1").uris == [(own, "http://a.example/Practitioner/1")]
     assert managers(reference="http://a.example/PractitionerRole/1").uris == []
-    assert managers(identifier=logical).tokens == [(own, None, "v")]
-    assert managers(identifier=logical, type="Practitioner").tokens == [(own, None, "v")]
+    assert managers(identifier=logical).tokens == [(own, None, "v", None)]
+    assert managers(identifier=logical, type="Practitioner").tokens == [(own, None, "v", None)]
     assert managers(identifier=logical, type="PractitionerRole").tokens == []
 
 
@@ -76,5 +76,5 @@ def test_parameters_that_share_rows_write_none() -> None:
         "code": {"coding": [{"code": "c"}]},
     }
     found = index_rows(elements, BASE)
-    assert found.tokens == [(param("Observation", "code"), None, "c")]
+    assert found.tokens == [(param("Observation", "code"), None, "c", None)]
     assert found.references == [(param("Observation", "subject"), "Patient", "1")]

@@ -31,7 +31,7 @@ LOINC = "http://loinc.org"
 
 
 def clause(type_name: str, name: str, text: str) -> Clause:
-    (found,) = parse_query(type_name, [(name, text)], base_url=BASE).conditions
+    (found,) = parse_query((type_name,), [(name, text)], base_url=BASE).conditions
     return found
 
 
@@ -106,9 +106,9 @@ def test_dates(text: str, prefix: Prefix, covered: str) -> None:
 
 def test_approximate_dates_depend_on_the_moment_of_the_search() -> None:
     lo, hi = interval("2000-01-01")
-    query = parse_query("Patient", [("birthdate", "ap2000-01-01")], base_url=BASE, now=hi + 100)
+    query = parse_query(("Patient",), [("birthdate", "ap2000-01-01")], base_url=BASE, now=hi + 100)
     assert query.conditions[0].values == (DateValue(Prefix.AP, lo - 10, hi + 10),)
-    by_the_clock = parse_query("Patient", [("birthdate", "ap2000-01-01")], base_url=BASE).conditions[0].values[0]
+    by_the_clock = parse_query(("Patient",), [("birthdate", "ap2000-01-01")], base_url=BASE).conditions[0].values[0]
     assert isinstance(by_the_clock, DateValue)
     assert by_the_clock.lo < interval("1998")[0]  # a tenth of more than 26 years
 
@@ -258,7 +258,7 @@ def test_values_that_cannot_be_read_are_refused_without_repeating_them(
     type_name: str, name: str, text: str, lenient: bool
 ) -> None:
     with pytest.raises(Malformed) as refusal:
-        parse_query(type_name, [(name, text)], lenient=lenient, base_url=BASE)
+        parse_query((type_name,), [(name, text)], lenient=lenient, base_url=BASE)
     (issue,) = refusal.value.issues
     assert f"'{name}'" in issue.diagnostics
     assert issue.code == "invalid"

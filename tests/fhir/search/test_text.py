@@ -1,4 +1,4 @@
-"""How texts are compared, shortened and freed of versions; and the cursor."""
+"""How texts are compared, shortened and freed of versions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.fhir.search.cursor import read_cursor, write_cursor
 from app.fhir.search.text import LONGEST, LONGEST_TOKEN, LONGEST_URI, normalise, token_key, uri_key, without_version
 
 
@@ -60,20 +59,3 @@ def test_only_very_long_keys_are_shortened_and_stay_distinct() -> None:
 )
 def test_versions_of_foreign_references_are_dropped(url: str, plain: str) -> None:
     assert without_version(url) == plain
-
-
-@given(st.integers(0, 2**63 - 1))
-def test_a_cursor_can_be_read_back(rid: int) -> None:
-    assert read_cursor(write_cursor(rid)) == rid
-
-
-@given(st.text(max_size=20))
-def test_other_texts_are_no_cursors(text: str) -> None:
-    with pytest.raises(ValueError, match=r".*"):
-        read_cursor(text)
-
-
-@pytest.mark.parametrize("text", ["AgAAAAAAAAAB", "Af__________", "AQAAAAAAAAAB=", "AQAAAAAAAAAB\n", "AQAAAAAAAA+B"])
-def test_cursors_of_another_version_or_spelling_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r".*"):
-        read_cursor(text)
