@@ -102,7 +102,7 @@ class Machine(RuleBasedStateMachine):
         """At the end every parameter is asked who has a value."""
         if hasattr(self, "memory") and self.memory.resources:
             for kind in drawing.KINDS:
-                for code in drawing.codes(kind) - drawing.UNTESTED_FOR_MISSING:
+                for code in drawing.codes(kind):
                     self.compare(kind, [(f"{code}:missing", "false")])
 
     def compare(self, kind: str, query: Query) -> None:

@@ -55,8 +55,10 @@ def _add_words(rows: IndexRows, resource: Json, *, content: bool) -> None:
 
 @cache
 def _step(type_name: str, base_url: str) -> Step:
-    own = (parameter for parameter in parameters(type_name).values() if parameter.has_rows)
-    return step_of([chain for parameter in own for chain in _chains(parameter, base_url)], _names(base_url))
+    known = parameters(type_name).values()
+    own = [chain for each in known if each.has_rows for chain in _chains(each, base_url)]
+    logical = [chain for each in known if each.has_logical_rows for chain in _chains(each, base_url)]
+    return step_of([*own, *(chain for chain in logical if chain.tables == ("tokens",))], _names(base_url))
 
 
 def _names(base_url: str) -> Mapping[str, Any]:

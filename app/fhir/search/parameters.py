@@ -51,6 +51,7 @@ class SearchParameter:
     `rows_of` are the ids under which its index rows stand: its own, or those of the parameters whose values it
     shares; empty when there are none because it is not supported or is a column of the resource itself.
     `target_type` restricts shared reference rows to one type (`patient` is `subject` that points to a Patient).
+    `logical_rows_of` are the ids of references by identifier, which a parameter so restricted has of its own.
     `multiple` is False where one resource can never have more than one row.
     """
 
@@ -63,6 +64,7 @@ class SearchParameter:
     targets: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     rows_of: tuple[int, ...] = ()
+    logical_rows_of: tuple[int, ...] = ()
     target_type: str | None = None
     column: str | None = None
     multiple: bool = True
@@ -75,6 +77,11 @@ class SearchParameter:
     def has_rows(self) -> bool:
         """Whether extraction writes rows under this parameter's own id."""
         return self.rows_of == (self.id,)
+
+    @property
+    def has_logical_rows(self) -> bool:
+        """Whether it writes no rows but those of references by identifier."""
+        return not self.has_rows and self.logical_rows_of == (self.id,)
 
 
 @cache
@@ -107,6 +114,7 @@ def _parameter(row: Mapping[str, Any], siblings: Mapping[str, Mapping[str, Any]]
         targets=tuple(row.get("targets", ())),
         components=tuple(_component(c) for c in row.get("components", ())),
         rows_of=_rows_of(row, siblings),
+        logical_rows_of=(row["id"],) if "part_of" in row else _rows_of(row, siblings),
         target_type=row.get("target_type"),
         column=row.get("column"),
         multiple=row.get("multiple", True),

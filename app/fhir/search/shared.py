@@ -43,10 +43,15 @@ def _joined(known: Sequence[SearchParameter]) -> SearchParameter:
         known[0],
         expression=None,
         targets=_joined_targets(known),
-        rows_of=tuple(sorted({number for each in known for number in each.rows_of})),
+        rows_of=_joined_ids(each.rows_of for each in known),
+        logical_rows_of=_joined_ids(each.logical_rows_of for each in known),
         target_type=next((each.target_type for each in known if each.target_type), None),
         multiple=any(each.multiple for each in known),
     )
+
+
+def _joined_ids(several: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sorted({number for each in several for number in each}))
 
 
 def _joined_targets(known: Sequence[SearchParameter]) -> tuple[str, ...]:

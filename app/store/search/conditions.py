@@ -52,7 +52,7 @@ from app.store.search.rows import of_parameter
 from app.store.search.scope import Scope
 from app.store.search.strings import string
 from app.store.search.tokens import display, mime_type, of_type, others, token, tokens
-from app.store.search.uris import canonical, uri, versions
+from app.store.search.uris import foreign, uri, versions
 
 _TABLE = {
     Kind.TOKEN: "index_token",
@@ -127,7 +127,7 @@ def _clause(scope: Scope, clause: Clause) -> str:
 def row_of(scope: Scope, clause: Clause) -> tuple[str, str]:
     """The table and the condition on its row `i` for a clause with one value."""
     table, test = _row(scope, clause.parameter, clause.values[0], clause.modifier)
-    return table, f"{of_parameter(clause.parameter)} AND {test}"
+    return table, f"{of_parameter(clause.parameter, table)} AND {test}"
 
 
 def _has_row(scope: Scope, parameter: SearchParameter, values: tuple[Value, ...], modifier: Modifier | None) -> str:
@@ -175,7 +175,7 @@ def _related(
 
 def rows(parameter: SearchParameter, table: str, test: str) -> str:
     """Whether the resource has a row `i` of the parameter in a table for which the test holds."""
-    return f"r.rid IN (SELECT i.rid FROM {table} AS i WHERE {of_parameter(parameter)} AND ({test}))"
+    return f"r.rid IN (SELECT i.rid FROM {table} AS i WHERE {of_parameter(parameter, table)} AND ({test}))"
 
 
 def _row(scope: Scope, parameter: SearchParameter, value: Value, modifier: Modifier | None) -> tuple[str, str]:
@@ -196,7 +196,7 @@ def _row(scope: Scope, parameter: SearchParameter, value: Value, modifier: Modif
         case ReferenceValue(url=None):
             return "index_reference", reference(scope, parameter, value, "i.target_rid")
         case ReferenceValue(url=url):
-            return "index_uri", canonical(scope, url or "")
+            return "index_uri", foreign(scope, parameter, url or "")
         case UriValue():
             return "index_uri", uri(scope, parameter, value.uri, modifier)
         case CompositeValue():
@@ -238,7 +238,7 @@ def _missing(clause: Clause) -> str:
     parameter = clause.parameter
     tables = _MISSING_TABLES.get(parameter.kind, (_TABLE[parameter.kind],))
     tests = [
-        f"EXISTS (SELECT FROM {table} AS i WHERE i.rid = r.rid AND {of_parameter(parameter)}"
+        f"EXISTS (SELECT FROM {table} AS i WHERE i.rid = r.rid AND {of_parameter(parameter, table)}"
         f"{_of_target_type(parameter, table)})"
         for table in tables
     ]
@@ -253,7 +253,7 @@ def _of_target_type(parameter: SearchParameter, table: str) -> str:
     if table == "index_reference":
         number_of_type = TYPE_ID[parameter.target_type]
         return f" AND EXISTS (SELECT FROM resource AS t WHERE t.rid = i.target_rid AND t.type_id = {number_of_type})"
-    return f" AND i.value LIKE '%/{parameter.target_type}/%'" if table == "index_uri" else " AND false"
+    return f" AND i.value LIKE '%/{parameter.target_type}/%'" if table == "index_uri" else ""
 
 
 _CONDITIONS: Mapping[type, Callable[[Scope, Any], str]] = {

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from app.fhir.search.parameters import SearchParameter
 
 
-def of_parameter(parameter: SearchParameter, row: str = "i") -> str:
-    return of_ids(parameter.rows_of, row)
+def of_parameter(parameter: SearchParameter, table: str = "", row: str = "i") -> str:
+    """The condition that a row of the table is one of the parameter's."""
+    return of_ids(parameter.logical_rows_of if table == "index_token" else parameter.rows_of, row)
 
 
 def of_ids(ids: Sequence[int], row: str = "i") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.fhir.search.emit import points_to
 from app.fhir.search.parameters import SearchParameter
 from app.fhir.search.query import Modifier
 from app.store.search.scope import Scope
@@ -22,6 +23,13 @@ def versions(scope: Scope, url: str, *, below: bool) -> str:
         above = [plain, *(f"{plain}|{'.'.join(parts[:count])}" for count in range(1, len(parts) + 1))]
         return f"i.value = ANY ({scope.bind(above)}::text[])"
     return f"(i.value = {scope.bind(url)} OR {starts_with(scope, 'i.value', url + ('.' if version else '|'))})"
+
+
+def foreign(scope: Scope, parameter: SearchParameter, url: str) -> str:
+    """A reference to another server; the rows of a restricted parameter also hold references to other types."""
+    if parameter.target_type is not None and not points_to(url, parameter.target_type):
+        return "false"
+    return canonical(scope, url)
 
 
 def uri(scope: Scope, parameter: SearchParameter, text: str, modifier: Modifier | None) -> str:
