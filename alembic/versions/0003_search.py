@@ -23,7 +23,12 @@ _TOGETHER = {
     "index_composite": ("param_id", "code"),
     "index_reference": ("target_rid", "param_id"),
 }
-_TARGET = 1000
+_TARGET = 300  # with 1,000 the planner takes 0.4 ms more for every search
+_FURTHER_KEYS = [
+    ("index_number", ["param_id", "hi", "rid"]),
+    ("index_quantity", ["param_id", "hi", "rid"]),
+    ("index_composite", ["param_id", "code", "hi", "rid"]),
+]
 
 
 def upgrade() -> None:
@@ -53,6 +58,8 @@ def upgrade() -> None:
         sa.Column("made_by", sa.Text(collation="C"), nullable=False),
         sa.PrimaryKeyConstraint("type_id", name=op.f("reindex_pkey")),
     )
+    for table, columns in _FURTHER_KEYS:
+        op.create_index(f"{table}_{'_'.join(columns)}", table, columns)
     for table, columns in _TOGETHER.items():
         name = f"{table}_{'_'.join(columns)}"
         op.execute(f"CREATE STATISTICS {name} (mcv, ndistinct, dependencies) ON {', '.join(columns)} FROM {table}")
@@ -66,6 +73,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(f"DROP FUNCTION {reindex.NAME}")
+    for table, columns in _FURTHER_KEYS:
+        op.drop_index(f"{table}_{'_'.join(columns)}", table_name=table)
     for table, columns in _TOGETHER.items():
         op.execute(f"DROP STATISTICS {table}_{'_'.join(columns)}")
     op.drop_table("reindex")

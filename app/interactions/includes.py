@@ -18,7 +18,7 @@ from app.store.search.includes import Included
 from app.store.search.page import Match
 
 MOST_ROUNDS = 8
-MOST_INCLUDED = 2000
+MOST_INCLUDED = 10_000
 
 
 async def included(context: Context, connection: Connection, query: Query, matches: Sequence[Match]) -> list[Stored]:

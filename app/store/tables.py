@@ -173,12 +173,12 @@ INDEX_TABLES = (
     IndexTable(
         "index_number",
         (("param_id", "smallint"), ("lo", "numeric"), ("hi", "numeric")),
-        (("param_id", "lo", "rid"),),
+        (("param_id", "lo", "rid"), ("param_id", "hi", "rid")),
     ),
     IndexTable(
         "index_quantity",
         (("unit_id", "integer"), ("param_id", "smallint"), ("lo", "numeric"), ("hi", "numeric")),
-        (("param_id", "lo", "rid"),),
+        (("param_id", "lo", "rid"), ("param_id", "hi", "rid")),
     ),
     IndexTable(
         "index_position",
@@ -201,7 +201,7 @@ INDEX_TABLES = (
             ("lo", "numeric"),
             ("hi", "numeric"),
         ),
-        (("param_id", "code", "rid"),),
+        (("param_id", "code", "rid"), ("param_id", "code", "hi", "rid")),
         nullable=True,
     ),
     IndexTable("index_text", (("words", "tsvector"),), (), one=True, words="words"),

@@ -35,7 +35,7 @@ HOT = [
     Hot("Patient?family={family}&given={given}", "index_string_param_id_value_rid", PER_RECORD),
     Hot("Encounter?date={day}", "index_date_param_id_lo_hi_rid", PER_RECORD),
     Hot("Observation?code-value-quantity={code}${quantity}", "index_composite", PER_RECORD),
-    Hot("Observation?value-quantity={quantity}", "index_quantity_param_id_lo_rid", PER_RECORD),
+    Hot("Observation?value-quantity={quantity}", "index_quantity_param_id_", PER_RECORD),
     Hot("Observation", "resource_type_id_rid", 4 * PAGE),
     Hot("Patient", "resource_type_id_rid", 4 * PAGE),
     Hot("Observation?_sort=-_lastUpdated", "resource_type_id_last_updated", 8 * PAGE),
@@ -78,7 +78,7 @@ SIZES = [
 @pytest.mark.parametrize("resources", SIZES)
 @pytest.mark.parametrize("hot", HOT, ids=lambda hot: hot.request if isinstance(hot, Hot) else "")
 def test_a_hot_search_touches_few_rows(grow: Callable[[int], World], resources: int, hot: Hot) -> None:
-    (work,) = grow(resources).work(hot.request)
+    *_, work = grow(resources).work(hot.request)  # before it may stand a look-up of units
     assert not work.whole_tables - SMALL
     assert any(index.startswith(hot.index) for index in work.indexes), work.indexes
     assert work.rows <= hot.rows

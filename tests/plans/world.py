@@ -143,14 +143,17 @@ async def _get(app: Any, request: str) -> Json:
     path, _, query = request.removeprefix(BASE + "/").partition("?")
     sent: list[Json] = []
 
+    asked = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
     async def receive() -> Json:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return next(asked, None) or await asyncio.Future()  # the client stays
 
     async def send(message: Json) -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": f"/fhir/{path}", "raw_path": f"/fhir/{path}".encode()}
     await app(scope | {"query_string": query.encode(), "root_path": "", "headers": []}, receive, send)
+    await asyncio.sleep(0)  # the driver tells of statements a moment later
     assert sent[0]["status"] == 200, sent[1]["body"][:500]
     answer: Json = loads(sent[1]["body"])
     return answer

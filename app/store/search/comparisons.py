@@ -30,16 +30,16 @@ INSTANT = {
     Prefix.AP: "({at} >= {start} AND {at} < {end})",
 }
 
-# A row is [row_lo, row_hi]; `value` is exact, [lo, hi) its implicit range. The index is by row_lo: bounds that follow
-# for it from row_lo <= row_hi are said as well.
+# A row is [row_lo, row_hi]; `value` is exact, [lo, hi) its implicit range. There are indexes by row_lo and by row_hi:
+# bounds that follow from row_lo <= row_hi are said as well.
 NUMBER = {
-    Prefix.EQ: "({row_lo} >= {lo} AND {row_lo} < {hi} AND {row_hi} < {hi})",
+    Prefix.EQ: "({row_lo} >= {lo} AND {row_lo} < {hi} AND {row_hi} >= {lo} AND {row_hi} < {hi})",
     Prefix.NE: "({row_lo} < {lo} OR {row_hi} >= {hi})",
     Prefix.GT: "({row_hi} > {value})",
     Prefix.LT: "({row_lo} < {value})",
     Prefix.GE: "({row_hi} >= {value})",
     Prefix.LE: "({row_lo} <= {value})",
-    Prefix.SA: "({row_lo} > {value})",
+    Prefix.SA: "({row_lo} > {value} AND {row_hi} > {value})",
     Prefix.EB: "({row_lo} < {value} AND {row_hi} < {value})",
     Prefix.AP: "({row_lo} < {hi} AND {row_hi} >= {lo})",
 }

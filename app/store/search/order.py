@@ -137,12 +137,14 @@ def _rid(alias: str, query: Query) -> Column:
 def _looked_up(scope: Scope, sorts: Sequence[Sort]) -> tuple[list[Column], str]:
     """The columns of these keys, and what the source needs besides the resource `r`."""
     columns = [looked_up(scope, sort) for sort in sorts]
-    if not columns:
-        return [], ""
-    named = ", ".join(f"{column.text} AS k{number}" for number, column in enumerate(columns))
+    sought = [column for column, sort in zip(columns, sorts, strict=True) if not sort.parameter.column]
+    if not sought:
+        return columns, ""
+    names = {column: f"k{number}" for number, column in enumerate(sought)}
+    named = ", ".join(f"{column.text} AS {name}" for column, name in names.items())
     # With OFFSET the planner keeps it together; otherwise each mention of a key would look it up anew.
     source = f" CROSS JOIN LATERAL (SELECT {named} OFFSET 0) AS k"
-    return [replace(column, text=f"k.k{number}") for number, column in enumerate(columns)], source
+    return [replace(each, text=f"k.{names[each]}") if each in names else each for each in columns], source
 
 
 def _text(scope: Scope, part: _Part, limit: int, place: Place | None, *, backward: bool) -> str:
