@@ -31,6 +31,21 @@ COLUMNS = {"_id": "id", "_lastUpdated": "last_updated"}
 # These two yield a whole resource inside the bundle: there is no reference to index, only contents to chain into.
 WITHOUT_EXPRESSION = {("Bundle", "composition"), ("Bundle", "message")}
 
+# HL7 describes these in words only. `age` is a number of years that changes with time: what can be indexed is the date
+# of birth of those who are alive.
+DESCRIBED = {
+    "patient-extensions-Patient-age": {
+        "kind": "date",
+        "stated": "number",
+        "expression": "Patient.where(deceased.exists().not() or deceased = false).birthDate",
+        "multiple": False,
+    },
+    "patient-extensions-Patient-birthOrderBoolean": {
+        "expression": "Patient.multipleBirth.as(boolean)",
+        "multiple": False,
+    },
+}
+
 # Errors of HL7's package in components: a type is written with a capital, and two definitions are exchanged.
 EXPRESSION_ERRATA = {"value.as(DateTime)": "value.as(dateTime)"}
 DEFINITION_ERRATA = {
@@ -105,7 +120,7 @@ def row_of(definition: Row, type_name: str, by_id: dict[str, Row]) -> Row:
         row["components"] = [component(c, type_name, by_id) for c in definition["component"]]
     if is_single(row):
         row["multiple"] = False
-    return row
+    return row | DESCRIBED.get(definition["id"], {})
 
 
 def values_of(row: Row) -> frozenset[tuple[str, ...]]:

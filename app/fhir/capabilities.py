@@ -147,7 +147,7 @@ def _type_of(route: Route) -> str:
 
 
 def _search_parameter(parameter: SearchParameter) -> Json:
-    return {"name": parameter.code, "definition": parameter.url, "type": parameter.kind.value}
+    return {"name": parameter.code, "definition": parameter.url, "type": (parameter.stated or parameter.kind).value}
 
 
 def _operations(routes: Iterable[Route], type_name: str, base_url: str) -> list[Json]:

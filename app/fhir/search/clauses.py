@@ -13,6 +13,7 @@ from app.fhir.search.literals import (
     READERS,
     Reader,
     Reading,
+    read_age,
     read_missing,
     read_part,
     read_token,
@@ -162,7 +163,7 @@ def narrowed(known: SearchParameter, type_name: str, name: str) -> str:
 
 def _expected(known: SearchParameter, modifier: Modifier | None) -> str:
     if modifier is None:
-        return _EXPECTED[known.kind]
+        return _EXPECTED[known.stated or known.kind]
     return EXPECTED_UNDER.get((known.kind, modifier)) or _EXPECTED_UNDER.get(modifier) or _EXPECTED[known.kind]
 
 
@@ -171,4 +172,6 @@ def _reader(known: SearchParameter, modifier: Modifier | None) -> Reader:
         return READERS_UNDER[known.kind, modifier]
     if modifier is not None and modifier in _MODIFIER_READERS:
         return _MODIFIER_READERS[modifier]
+    if known.stated is Kind.NUMBER:
+        return read_age
     return COLUMN_READERS[known.column] if known.column else READERS[known.kind]

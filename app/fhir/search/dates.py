@@ -79,6 +79,26 @@ def interval(text: str) -> tuple[int, int]:
     return _interval(text) if len(text) <= _LONGEST_REMEMBERED else _interval.__wrapped__(text)
 
 
+def born(now: int, youngest: int, oldest: int | None) -> tuple[int, int]:
+    """The days of birth of those whose completed years are between the two, both included, as a half-open interval.
+
+    Nobody older than the calendar: an interval may be empty, or begin with MIN.
+    """
+    today = date.fromordinal(_EPOCH + now // _DAY)
+    hi = _years_before(today, youngest) + _DAY
+    return (MIN if oldest is None else _years_before(today, oldest + 1) + _DAY), hi
+
+
+def _years_before(today: date, years: int) -> int:
+    """The last day of birth that gives so many years today. Who is born on 29 February mostly ages on 1 March."""
+    if years >= today.year:
+        return MIN // 2
+    year = today.year - years
+    is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    day = 28 if (today.month, today.day) == (2, 29) and not is_leap else today.day
+    return _day(year, today.month, day)
+
+
 def widened(lo: int, hi: int, now: int) -> tuple[int, int]:
     """The interval for `ap`: larger by a tenth of its distance from now at either end."""
     margin = max(lo - now, now - hi, 0) // 10

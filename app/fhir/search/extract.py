@@ -98,7 +98,7 @@ def _evaluated(parameter: SearchParameter, expression: str, number: int, base_ur
 def _triggers(expression: str, evaluate: Callable[[Json], list[Node]], type_name: str) -> Iterable[str]:
     """The properties of which one must be there for the expression to have a value."""
     first = _FIRST_ELEMENT.match(expression)
-    if first is None or evaluate({_TYPE: type_name}):
+    if first is None or first[1] not in children(type_name) or evaluate({_TYPE: type_name}):
         return (_TYPE,)
     return children(type_name)[first[1]].json_names()
 

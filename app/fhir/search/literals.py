@@ -122,6 +122,14 @@ def _read_number(text: str, _: Reading) -> NumberValue:
     return NumberValue(prefix, value, lo, hi)
 
 
+def read_age(text: str, reading: Reading) -> DateValue:
+    """An age in completed years as the days of birth that give it today."""
+    wanted = _read_number(text, reading)
+    youngest, oldest = numbers.whole(wanted)
+    lo, hi = dates.born(reading.now, youngest, oldest)
+    return DateValue(Prefix.NE if wanted.prefix is Prefix.NE else Prefix.EQ, lo, hi)
+
+
 def _read_quantity(text: str, reading: Reading) -> QuantityValue:
     number, *unit = split(text, "|")
     system, code = (token_key(unescape(part)) or None for part in unit or ("", ""))  # else ValueError

@@ -53,6 +53,7 @@ class SearchParameter:
     `target_type` restricts shared reference rows to one type (`patient` is `subject` that points to a Patient).
     `logical_rows_of` are the ids of references by identifier, which a parameter so restricted has of its own.
     `multiple` is False where one resource can never have more than one row.
+    `stated` is the kind that R4 gives it where its rows are of another: `age` is a number, its rows are dates of birth.
     """
 
     id: int
@@ -68,6 +69,7 @@ class SearchParameter:
     target_type: str | None = None
     column: str | None = None
     multiple: bool = True
+    stated: Kind | None = None
 
     @property
     def supported(self) -> bool:
@@ -118,6 +120,7 @@ def _parameter(row: Mapping[str, Any], siblings: Mapping[str, Mapping[str, Any]]
         target_type=row.get("target_type"),
         column=row.get("column"),
         multiple=row.get("multiple", True),
+        stated=Kind(row["stated"]) if "stated" in row else None,
     )
 
 

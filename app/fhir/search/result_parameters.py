@@ -60,7 +60,7 @@ def _sort_key(text: str, setting: Setting) -> Sort:
     known = shared_parameter(setting.types, code)
     if known is None:
         raise Refused("The parameter '_sort' names no search parameter that is known here.")
-    if not known.supported or known.kind in _WITHOUT_ORDER:
+    if not known.supported or known.kind in _WITHOUT_ORDER or known.stated:
         raise NotSupported(f"The parameter '_sort' cannot sort by '{code}': its values have no order.")
     return Sort(known, descending=text != code)
 

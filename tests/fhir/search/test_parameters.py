@@ -79,7 +79,7 @@ def test_parameters_that_find_the_same_share_rows(
 @pytest.mark.parametrize(
     ("type_name", "code"),
     [
-        *(("Patient", code) for code in ("age", "birthOrderBoolean", "_text", "_content", "_filter", "_query")),
+        *(("Patient", code) for code in ("_text", "_content", "_filter", "_query")),
         ("Bundle", "composition"),
         ("Bundle", "message"),
     ],
