@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from app.fhir.search.values import Prefix
 
-# A row is [lo, hi), the value [start, end).
+# A row is [lo, hi), the value [start, end). There are indexes by lo and by hi: bounds that follow from lo < hi are said
+# as well, so that a scan ends where the value does.
 DATE = {
-    Prefix.EQ: "({lo} >= {start} AND {hi} <= {end})",
+    Prefix.EQ: "({lo} >= {start} AND {lo} < {end} AND {hi} > {start} AND {hi} <= {end})",
     Prefix.NE: "({lo} < {start} OR {hi} > {end})",
     Prefix.GT: "({hi} > {end})",
     Prefix.LT: "({lo} < {start})",
-    Prefix.GE: "({hi} > {end} OR {lo} >= {start} AND {hi} <= {end})",
-    Prefix.LE: "({lo} < {start} OR {lo} >= {start} AND {hi} <= {end})",
-    Prefix.SA: "({lo} >= {end})",
-    Prefix.EB: "({hi} <= {start})",
+    Prefix.GE: "({hi} > {start} AND ({hi} > {end} OR {lo} >= {start} AND {hi} <= {end}))",
+    Prefix.LE: "({lo} < {end} AND ({lo} < {start} OR {lo} >= {start} AND {hi} <= {end}))",
+    Prefix.SA: "({lo} >= {end} AND {hi} > {end})",
+    Prefix.EB: "({hi} <= {start} AND {lo} < {start})",
     Prefix.AP: "({lo} < {end} AND {hi} > {start})",
 }
 

@@ -48,6 +48,12 @@ class _Part:
     distinct: bool = False
 
 
+# The resources of rows `s`. A search without conditions walks the rows and stops when the page is full, whatever the
+# planner thinks of it (OFFSET); with conditions it may begin with them.
+_SOME = " JOIN resource AS r ON r.rid = s.rid"
+_ALL = " CROSS JOIN LATERAL (SELECT r.* FROM resource AS r WHERE r.rid = s.rid OFFSET 0) AS r"
+
+
 def page_statement(
     scope: Scope, query: Query, *, limit: int, place: Place | None = None, before: datetime | None = None
 ) -> str:
@@ -102,7 +108,7 @@ def _with_value(scope: Scope, query: Query, condition: str, _: Place | None) -> 
         tests.append(foremost(first, values))
     further, source = _looked_up(scope, query.sort[1:])
     return _Part(
-        f"{values.table} AS s JOIN resource AS r ON r.rid = s.rid{source}",
+        f"{values.table} AS s{_SOME if query.conditions else _ALL}{source}",
         " AND ".join(tests),
         [*_walked(query.sort, values), *further, _rid("s", query)],
         each=numbers if several else (),

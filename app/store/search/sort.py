@@ -99,14 +99,14 @@ def _targets(scope: Scope, parameter: SearchParameter) -> str:
 def foremost(sort: Sort, values: Values) -> str:
     """The condition on a row `s` that it is the least value of its resource, or the greatest when descending.
 
-    Equal values are told apart by where their rows stand.
+    Equal values are told apart by where their rows stand. With OFFSET the planner asks row by row, so that it can walk
+    the index and stop.
     """
     names = [*(name for name, _ in values.columns), "ctid"]
     other, this = (", ".join(f"{alias}.{name}" for name in names) for alias in ("o", "s"))
-    return (
-        f"NOT EXISTS (SELECT FROM {values.table} AS o WHERE o.rid = s.rid "
-        f"AND {values.rows('o', ids(sort.parameter))} AND ({other}) {'>' if sort.descending else '<'} ({this}))"
-    )
+    before = f"({other}) {'>' if sort.descending else '<'} ({this})"
+    rows = f"o.rid = s.rid AND {values.rows('o', ids(sort.parameter))}"
+    return f"NOT EXISTS (SELECT FROM {values.table} AS o WHERE {rows} AND {before} OFFSET 0)"
 
 
 def order_by(columns: Sequence[Column], *, backward: bool) -> str:
