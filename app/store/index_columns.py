@@ -58,9 +58,7 @@ async def _learn(numbers: Numbers, rows: Sequence[IndexRows]) -> None:
 def _columns(resources: Sequence[Indexed], numbers: Numbers, targets: Mapping[Link, int]) -> list[Sequence[Any] | None]:
     indexed = [(k, links or {}, rows) for k, (rows, links) in enumerate(resources, 1) if rows is not None]
     columns: list[Sequence[Any] | None] = []
-    for table in INDEX_TABLES:
-        kind, arrange = _ARRANGED[table.name]
-        kinds = [kind for _, kind in arguments(table)]
+    for kind, arrange, kinds in _TABLES:
         found = [(k, links, rows) for k, links, all_rows in indexed if (rows := getattr(all_rows, kind))]
         if found:
             ordinals = [k for k, _, rows in found for _ in rows]
@@ -152,3 +150,5 @@ _ARRANGED: dict[str, tuple[str, Arrange]] = {
     "index_composite": ("composites", _composites),
     "index_text": ("words", _as_they_are),
 }
+_TABLES = [(*_ARRANGED[table.name], [kind for _, kind in arguments(table)]) for table in INDEX_TABLES]
+"""For each table: the rows that go there, their arrangement, and the types of its arguments."""

@@ -126,7 +126,7 @@ def care_dates() -> tuple[tuple[int, ...], tuple[int, ...]]:
         (name, each.code)
         for name in compartments()["Patient"]
         for each in parameters(name).values()
-        if each.kind is Kind.DATE and each.code not in _UNRELATED
+        if each.kind is Kind.DATE and each.stated is None and each.code not in _UNRELATED
     ]
     given = [pair for pair in dated if pair[1] not in _WRITTEN]
     return _ids(given), _ids(set(dated).difference(given))
