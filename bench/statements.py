@@ -30,30 +30,38 @@ def record(dsn: str, lines: Iterable[str], file: Path) -> None:
 
 
 async def _record(dsn: str, lines: list[str]) -> dict[str, Statements]:
+    found = {}
+    with observed() as noted:
+        app = create_app(read_settings(database_url=dsn, base_url="http://bench.example/fhir"))
+        for line in lines:
+            await get(app, line)  # the first time, numbers of systems and the like are learned as well
+            noted.clear()
+            await get(app, line)
+            found[line] = list(noted)
+        await app.fhir.server.connections.close()
+    return found
+
+
+@contextmanager
+def observed() -> Iterator[Statements]:
+    """Notes every statement of the connections that are opened inside the block."""
     noted: Statements = []
     connect = asyncpg.connect
 
-    async def observed(*args: Any, **options: Any) -> Any:
+    async def observing(*args: Any, **options: Any) -> Any:
         connection = await connect(*args, **options)
         connection.add_query_logger(lambda query: noted.append((query.query, tuple(query.args))))
         return connection
 
-    asyncpg.connect = observed
+    asyncpg.connect = observing
     try:
-        app = create_app(read_settings(database_url=dsn, base_url="http://bench.example/fhir"))
-        found = {}
-        for line in lines:
-            await _get(app, line)  # the first time, numbers of systems and the like are learned as well
-            noted.clear()
-            await _get(app, line)
-            found[line] = list(noted)
-        await app.fhir.server.connections.close()
-        return found
+        yield noted
     finally:
         asyncpg.connect = connect
 
 
-async def _get(app: Any, line: str) -> None:
+async def get(app: Any, line: str) -> bytes:
+    """The body of the answer to a GET below the base, made without HTTP. Raises InvalidRun unless it is 200."""
     path, _, query = line.partition("?")
     sent: list[dict[str, Any]] = []
 
@@ -70,6 +78,7 @@ async def _get(app: Any, line: str) -> None:
     await asyncio.sleep(0)  # the driver tells of statements a moment later
     if sent[0]["status"] != 200:
         raise InvalidRun(f"a search was answered with {sent[0]['status']}: {sent[1]['body'][:500]!r}")
+    return bytes(sent[1]["body"])
 
 
 @contextmanager

@@ -52,9 +52,10 @@ async def links(context: Context, query: Query, paging: Paging, page: Page) -> l
         return found
     kept = [pair for pair in used if pair[0] != "_cursor"]
     found.append(("first", link(url, kept)))
-    for relation, place in _neighbours(paging, page):
-        cursor = write_cursor(place, await _key(context), fingerprint(paging.path, query.types, query.used))
-        found.append((relation, link(url, [*kept, ("_cursor", cursor)])))
+    if neighbours := list(_neighbours(paging, page)):
+        key, search = await _key(context), fingerprint(paging.path, query.types, query.used)
+        for relation, place in neighbours:
+            found.append((relation, link(url, [*kept, ("_cursor", write_cursor(place, key, search))])))
     return found
 
 

@@ -15,6 +15,8 @@ from app.main import create_app
 from app.settings import read_settings
 from bench import client
 from bench.data import generated
+from bench.limits.search import SETTINGS
+from bench.statements import Statements, get, observed
 
 BASE = "http://plans.example/fhir"
 PER_PATIENT = 690  # resources that the generator makes for one patient, about
@@ -44,7 +46,7 @@ class World:
         return asyncio.run(_work(self.dsn, request.format(**self.names)))
 
     def get(self, request: str) -> Json:
-        return asyncio.run(_answer(self.dsn, request.format(**self.names)))
+        return asyncio.run(_answer(self.dsn, request.format(**self.names)))[0]
 
 
 def filled(base: str, dsn: str, resources: int) -> World:
@@ -87,10 +89,8 @@ def _id(world: World) -> str:
 
 
 async def _work(dsn: str, request: str) -> list[Work]:
-    noted: list[tuple[str, Sequence[Any]]] = []
-    await _answer(dsn, request, noted)
-    settings = {"plan_cache_mode": "force_custom_plan", "jit": "off", "random_page_cost": "1.1"}
-    connection = await asyncpg.connect(dsn, server_settings=settings)
+    _, noted = await _answer(dsn, request)
+    connection = await asyncpg.connect(dsn, server_settings=SETTINGS | {"random_page_cost": "1.1"})
     try:
         return [await _explained(connection, *each) for each in noted]
     finally:
@@ -115,48 +115,17 @@ def _nodes(plan: Json) -> Iterator[Json]:
         yield from _nodes(child)
 
 
-async def _answer(dsn: str, request: str, noted: list[tuple[str, Sequence[Any]]] | None = None) -> Json:
-    """The answer of a server in this process; `noted` gets the statements of the request when it is made again."""
-    seen: list[tuple[str, Sequence[Any]]] = []
-    connect = asyncpg.connect
-
-    async def observed(*args: Any, **options: Any) -> Any:
-        connection = await connect(*args, **options)
-        connection.add_query_logger(lambda query: seen.append((query.query, query.args)))
-        return connection
-
-    asyncpg.connect = observed
-    try:
+async def _answer(dsn: str, request: str) -> tuple[Json, Statements]:
+    """The answer of a server in this process, and the statements of the request when it is made again."""
+    line = request.removeprefix(BASE + "/")
+    with observed() as noted:
         app = create_app(read_settings(database_url=dsn, base_url=BASE))
-        await _get(app, request)
-        seen.clear()
-        answer = await _get(app, request)
-        if noted is not None:
-            noted += seen
+        await get(app, line)
+        noted.clear()
+        answer: Json = loads(await get(app, line))
+        statements = list(noted)
         await app.fhir.server.connections.close()
-        return answer
-    finally:
-        asyncpg.connect = connect
-
-
-async def _get(app: Any, request: str) -> Json:
-    path, _, query = request.removeprefix(BASE + "/").partition("?")
-    sent: list[Json] = []
-
-    asked = iter([{"type": "http.request", "body": b"", "more_body": False}])
-
-    async def receive() -> Json:
-        return next(asked, None) or await asyncio.Future()  # the client stays
-
-    async def send(message: Json) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "GET", "path": f"/fhir/{path}", "raw_path": f"/fhir/{path}".encode()}
-    await app(scope | {"query_string": query.encode(), "root_path": "", "headers": []}, receive, send)
-    await asyncio.sleep(0)  # the driver tells of statements a moment later
-    assert sent[0]["status"] == 200, sent[1]["body"][:500]
-    answer: Json = loads(sent[1]["body"])
-    return answer
+    return answer, statements
 
 
 async def _execute(dsn: str, statement: str) -> None:

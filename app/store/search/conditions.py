@@ -40,7 +40,7 @@ from app.store.search.chains import chain, reverse
 from app.store.search.compartments import in_compartment
 from app.store.search.composites import composite
 from app.store.search.dates import date, last_updated
-from app.store.search.equality import is_equality
+from app.store.search.equality import apart
 from app.store.search.fulltext import full_text
 from app.store.search.hierarchies import hierarchy
 from app.store.search.lists import listed
@@ -82,13 +82,7 @@ def matching(
     scope: Scope, types: tuple[str, ...], conditions: Iterable[Condition], before: datetime | None = None
 ) -> str:
     """The condition that a resource of these types is there for the caller and fulfils all conditions."""
-    alike: list[Clause] = []
-    others: list[Condition] = []
-    for each in conditions:
-        if isinstance(each, Clause) and is_equality(each):
-            alike.append(each)
-        else:
-            others.append(each)
+    alike, others = apart(conditions)
     tests = [scope.living(*types), *_together(scope, alike), *(condition(scope, each) for each in others)]
     return " AND ".join(tests if before is None else [*tests, f"r.last_updated < {scope.bind(before)}"])
 
@@ -98,14 +92,15 @@ def _together(scope: Scope, clauses: Sequence[Clause]) -> Iterator[str]:
     if len(clauses) < 2:
         yield from (condition(scope, each) for each in clauses)
         return
-    first, *others = (_selected(scope, each) for each in clauses)
+    first, *others = (selected(scope, each) for each in clauses)
     joins = (f" JOIN {rows} AS j{n} ON j{n}.rid = j0.rid" for n, rows in enumerate(others, 1))
     yield f"r.rid IN (SELECT j0.rid FROM {first} AS j0{''.join(joins)})"
 
 
-def _selected(scope: Scope, clause: Clause) -> str:
-    table, test = row_of(scope, clause)
-    return f"(SELECT i.rid FROM {table} AS i WHERE {test})"
+def selected(scope: Scope, clause: Clause, further: str = "") -> str:
+    """The rids of the rows `i` for a clause with one value, of which a further condition may be asked."""
+    table, test = _row(scope, clause.parameter, clause.values[0], clause.modifier)
+    return f"(SELECT i.rid FROM {table} AS i WHERE {of_parameter(clause.parameter, table)} AND {test}{further})"
 
 
 def condition(scope: Scope, wanted: Condition) -> str:
@@ -122,12 +117,6 @@ def _clause(scope: Scope, clause: Clause) -> str:
         return _missing(clause)
     found = _has_row(scope, clause.parameter, clause.values, clause.modifier)
     return f"NOT {found}" if clause.modifier is Modifier.NOT else found
-
-
-def row_of(scope: Scope, clause: Clause) -> tuple[str, str]:
-    """The table and the condition on its row `i` for a clause with one value."""
-    table, test = _row(scope, clause.parameter, clause.values[0], clause.modifier)
-    return table, f"{of_parameter(clause.parameter, table)} AND {test}"
 
 
 def _has_row(scope: Scope, parameter: SearchParameter, values: tuple[Value, ...], modifier: Modifier | None) -> str:

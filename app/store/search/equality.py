@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from app.fhir.search.query import Clause, Condition
 from app.fhir.search.values import CompositeValue, ReferenceValue, TokenValue, UriValue
 from app.store.search.references import possible_types
 
 
-def is_equality(condition: Condition) -> bool:
-    if not isinstance(condition, Clause):
-        return False
-    clause, parameter = condition, condition.parameter
+def apart(conditions: Iterable[Condition]) -> tuple[list[Clause], list[Condition]]:
+    """The equalities, and all other conditions."""
+    alike: list[Clause] = []
+    others: list[Condition] = []
+    for condition in conditions:
+        if isinstance(condition, Clause) and _is_equality(condition):
+            alike.append(condition)
+        else:
+            others.append(condition)
+    return alike, others
+
+
+def _is_equality(clause: Clause) -> bool:
+    parameter = clause.parameter
     if clause.modifier is not None or parameter.column or len(parameter.rows_of) != 1 or len(clause.values) != 1:
         return False
     match clause.values[0]:

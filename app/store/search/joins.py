@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 from app.fhir.search.cursor import Place
 from app.fhir.search.query import Clause, Condition
-from app.store.search.conditions import row_of
-from app.store.search.equality import has_one_row, is_equality
+from app.store.search.conditions import selected
+from app.store.search.equality import apart, has_one_row
 from app.store.search.scope import Scope
 from app.store.search.sort import RID, beyond
 
 MOST_JOINS = 4
+_ROW = replace(RID, text="i.rid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,12 @@ class Joins:
 
 def join(scope: Scope, conditions: Iterable[Condition], place: Place | None) -> Joins:
     """What a page in the order of rid is joined of. Rows before the place are left out of every index."""
-    joined: list[Clause] = []
-    left: list[Condition] = []
-    for condition in conditions:
-        if isinstance(condition, Clause) and is_equality(condition) and len(joined) < MOST_JOINS:
-            joined.append(condition)
-        else:
-            left.append(condition)
+    alike, others = apart(conditions)
+    joined = alike[:MOST_JOINS]
     texts = [_joined(scope, clause, number, place) for number, clause in enumerate(joined)]
-    return Joins("".join(texts), left, all(map(has_one_row, joined)))
+    return Joins("".join(texts), [*alike[MOST_JOINS:], *others], all(map(has_one_row, joined)))
 
 
 def _joined(scope: Scope, clause: Clause, number: int, place: Place | None) -> str:
-    table, test = row_of(scope, clause)
-    if place is not None:
-        test += f" AND {beyond(scope, [replace(RID, text='i.rid')], place)}"
-    return f" JOIN (SELECT i.rid FROM {table} AS i WHERE {test}) AS j{number} ON j{number}.rid = r.rid"
+    rows = selected(scope, clause, f" AND {beyond(scope, [_ROW], place)}" if place is not None else "")
+    return f" JOIN {rows} AS j{number} ON j{number}.rid = r.rid"

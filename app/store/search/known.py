@@ -6,7 +6,7 @@ many rows to expect; with subqueries it guesses, and picks other plans.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from app.fhir.search.query import Chain, Clause, Condition, InCompartment, Reverse
@@ -31,13 +31,23 @@ async def scope_for(
     connection: Connection, numbers: Numbers, visible: Predicate, conditions: Iterable[Condition]
 ) -> Scope:
     """The scope of a statement with these conditions, for which all that they name has been looked up."""
+    return Scope(numbers, visible, await look_up(connection, numbers, conditions))
+
+
+async def look_up(
+    connection: Connection, numbers: Numbers, conditions: Iterable[Condition]
+) -> Mapping[Key, int | None]:
+    """The rids of all resources that the conditions name, None for those that are not there.
+
+    `numbers` learns their systems and units.
+    """
     clauses = list(_clauses(conditions))
     values = [(clause, value) for clause in clauses if isinstance(clause, Clause) for value in _parts(clause)]
     if any(is_ucum(value) for _, value in values):
         await know_units(connection, numbers)
     await numbers.know_systems(connection, _systems(value for _, value in values))
     keys = set(chain(_referred(values), _centres(clauses)))
-    return Scope(numbers, visible, dict.fromkeys(keys) | await numbers.targets.find(connection, keys) if keys else {})
+    return dict.fromkeys(keys) | await numbers.targets.find(connection, keys)
 
 
 def _clauses(conditions: Iterable[Condition]) -> Iterator[Condition]:

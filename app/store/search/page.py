@@ -19,8 +19,9 @@ from app.store.numbers import TYPE_NAME, Numbers
 from app.store.predicate import Predicate
 from app.store.resources import Stored
 from app.store.search.conditions import where
-from app.store.search.known import scope_for
+from app.store.search.known import look_up, scope_for
 from app.store.search.order import page_statement
+from app.store.search.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +41,6 @@ class Page:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A text and what `$1`, `$2` … stand for in it."""
-
-    text: str
-    arguments: Sequence[Any]
-
-
-async def statement(
-    connection: Connection,
-    numbers: Numbers,
-    query: Query,
-    visible: Predicate,
-    *,
-    limit: int,
-    place: Place | None = None,
-    before: datetime | None = None,
-) -> Statement:
-    """The one statement of a page of up to `limit` matches that begins at `place`. `before` is the feed horizon."""
-    scope = await scope_for(connection, numbers, visible, query.conditions)
-    return Statement(page_statement(scope, query, limit=limit, place=place, before=before), scope.arguments)
-
-
 async def page(
     connection: Connection,
     numbers: Numbers,
@@ -73,9 +51,13 @@ async def page(
     place: Place | None = None,
     before: datetime | None = None,
 ) -> Page:
-    """Up to `limit` matches in the order of the query. See `statement`; the query's cursor is not looked at."""
-    asked = await statement(connection, numbers, query, visible, limit=limit + 1, place=place, before=before)
-    rows = await connection.fetch(asked.text, *asked.arguments)
+    """Up to `limit` matches in the order of the query, from `place` on; `before` is the feed horizon.
+
+    The query's cursor is not looked at.
+    """
+    scope = await scope_for(connection, numbers, visible, query.conditions)
+    text = page_statement(scope, query, limit=limit + 1, place=place, before=before)
+    rows = await connection.fetch(text, *scope.arguments)
     kept = rows[:limit]
     if place is not None and place.backward:
         kept.reverse()
@@ -93,8 +75,9 @@ async def ids(
     """The ids of the first matches of each query. Queries of the same form are asked together."""
     found: list[list[str]] = [[] for _ in queries]
     forms: dict[str, list[tuple[int, list[Any]]]] = defaultdict(list)
+    known = await look_up(connection, numbers, (each for query in queries for each in query.conditions))
     for position, query in enumerate(queries):
-        scope = await scope_for(connection, numbers, visible, query.conditions)
+        scope = Scope(numbers, visible, known)
         condition = where(scope, query)
         if all(type(argument) in _ARRAYS for argument in scope.arguments):
             forms[condition].append((position, scope.arguments))
@@ -129,8 +112,8 @@ async def count(
     connection: Connection, numbers: Numbers, query: Query, visible: Predicate, *, before: datetime | None = None
 ) -> int:
     """How many resources match, on all pages together."""
-    asked = await _all("count(*)", connection, numbers, query, visible, before)
-    total: int = await connection.fetchval(asked.text, *asked.arguments)
+    scope = await scope_for(connection, numbers, visible, query.conditions)
+    total: int = await connection.fetchval(_all(scope, query, before, "count(*)"), *scope.arguments)
     return total
 
 
@@ -138,21 +121,14 @@ async def estimate(
     connection: Connection, numbers: Numbers, query: Query, visible: Predicate, *, before: datetime | None = None
 ) -> int:
     """How many resources match, as the planner guesses without looking at any."""
-    asked = await _all("", connection, numbers, query, visible, before)
-    plans = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {asked.text}", *asked.arguments))
+    scope = await scope_for(connection, numbers, visible, query.conditions)
+    text = f"EXPLAIN (FORMAT JSON) {_all(scope, query, before)}"
+    plans = json.loads(await connection.fetchval(text, *scope.arguments))
     return int(plans[0]["Plan"]["Plan Rows"])
 
 
-async def _all(
-    columns: str,
-    connection: Connection,
-    numbers: Numbers,
-    query: Query,
-    visible: Predicate,
-    before: datetime | None,
-) -> Statement:
-    scope = await scope_for(connection, numbers, visible, query.conditions)
-    return Statement(f"SELECT {columns} FROM resource AS r WHERE {where(scope, query, before)}", scope.arguments)
+def _all(scope: Scope, query: Query, before: datetime | None, columns: str = "") -> str:
+    return f"SELECT {columns} FROM resource AS r WHERE {where(scope, query, before)}"
 
 
 _POLLING = {Prefix.GT, Prefix.GE, Prefix.SA}

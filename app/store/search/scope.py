@@ -45,12 +45,8 @@ class Scope:
         return f"(SELECT s.id FROM system AS s WHERE s.uri = {self.bind(uri)})" if number is None else self.bind(number)
 
     def rid(self, type_name: str, id_: str) -> str:
-        """The rid of a resource, deleted or not; NULL when there is none."""
-        key = (TYPE_ID[type_name], id_)
-        if key in self._targets:
-            return f"{self.bind(self._targets[key])}::bigint"
-        kind, id_ = self.bind(key[0]), self.bind(id_)
-        return f"(SELECT t.rid FROM resource AS t WHERE t.type_id = {kind} AND t.id = {id_})"
+        """The rid of a resource that was looked up, deleted or not; NULL when there is none."""
+        return f"{self.bind(self._targets[TYPE_ID[type_name], id_])}::bigint"
 
     def living(self, *types: str) -> str:
         """The condition on `r` that it is of one of these types, not deleted, and there for the caller."""
