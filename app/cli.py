@@ -9,36 +9,32 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 import typer
 
 from app import server, telemetry
+from app.commands.common import DatabaseUrl, DataDir, Host, Port, complain, database, say, settings_of
 from app.fhir import json
 from app.fhir.definitions import is_resource_type, resource_types
 from app.progress import progress_bar
 from app.services import load as loading
 from app.services.load_files import Request, find
 from app.services.reindex import Reindexer, Report
-from app.settings import BadSetting, Settings, is_loopback, read_settings, unknown_variables
+from app.settings import BadSetting, Settings, is_loopback, read_settings
 from app.store.connections import Connections
-from app.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from app.store.embedded import EmbeddedPostgresError
 from app.store.migrate import DatabaseUnusable, differences, migrate
 
 MENDABLE = (BadSetting, DatabaseUnusable, EmbeddedPostgresError, server.ServerDied)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
 Workers = Annotated[int | None, typer.Option(help="Server processes that share the port.")]
-DatabaseUrl = Annotated[str | None, typer.Option(help="DSN of a PostgreSQL; without one, CareLoop runs its own.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where CareLoop's own PostgreSQL keeps its data.")]
 
 
 def main() -> None:
@@ -46,7 +42,7 @@ def main() -> None:
         with server.orderly_end():
             app()
     except MENDABLE as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(2)
 
 
@@ -59,7 +55,7 @@ def serve(
     data_dir: DataDir = None,
 ) -> None:
     """Bring the schema up to date and serve FHIR until SIGTERM or Ctrl-C."""
-    _serve(_settings(host=host, port=port, workers=workers, database_url=database_url, data_dir=data_dir))
+    _serve(settings_of(host=host, port=port, workers=workers, database_url=database_url, data_dir=data_dir))
 
 
 @app.command("migrate")
@@ -69,7 +65,7 @@ def migrate_command(
     check: Annotated[bool, typer.Option(help="Also compare the tables with their declarations.")] = False,
 ) -> None:
     """Bring the schema up to date."""
-    with database(_settings(database_url=database_url, data_dir=data_dir)) as dsn:
+    with database(settings_of(database_url=database_url, data_dir=data_dir)) as dsn:
         migrate(dsn)
         found = differences(dsn) if check else ""
     if found:
@@ -116,15 +112,15 @@ def reindex_command(
     wanted = tuple(types or resource_types())
     if unknown := [name for name in wanted if not is_resource_type(name)]:
         raise BadSetting(f"there is no resource type {unknown[0]}")
-    settings = _settings(database_url=database_url, data_dir=data_dir, base_url=base_url)
+    settings = settings_of(database_url=database_url, data_dir=data_dir, base_url=base_url)
     with database(settings) as dsn:
         migrate(dsn)
         report = asyncio.run(_reindex(dsn, settings.bound(settings.port), wanted))
     for kind, count in report.done.items():
-        _say(f"{count:8} {kind}")
-    _say(f"{report.done.total():8} have new index rows")
+        say(f"{count:8} {kind}")
+    say(f"{report.done.total():8} have new index rows")
     for failure in report.failures:
-        _complain(f"no new index rows for {failure}")
+        complain(f"no new index rows for {failure}")
     if report.failures:
         raise typer.Exit(1)
 
@@ -132,35 +128,19 @@ def reindex_command(
 @app.command()
 def demo(host: Host = None, port: Port = None, workers: Workers = None, data_dir: DataDir = None) -> None:
     """Serve with a small set of made-up data, and say what to try."""
-    settings = _settings(host=host, port=port, workers=workers, data_dir=data_dir)
+    settings = settings_of(host=host, port=port, workers=workers, data_dir=data_dir)
     _serve(settings, _load_demo)
-
-
-def _settings(**given: Any) -> Settings:
-    for name in unknown_variables():
-        _complain(f"there is no setting {name}: it is ignored")
-    return read_settings(**given)
-
-
-@contextmanager
-def database(settings: Settings) -> Iterator[str]:
-    """The DSN of the configured database, or of our own PostgreSQL, which stops when its last user leaves."""
-    if settings.database_url is not None:
-        yield settings.database_url
-    else:
-        with EmbeddedPostgres(settings.data_dir) as dsn:
-            yield dsn
 
 
 def _serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -> None:
     if not is_loopback(settings.host):
-        _complain("warning: other machines can reach this server, and it asks nobody who they are")
+        complain("warning: other machines can reach this server, and it asks nobody who they are")
     telemetry.configure(settings.log_level)
     shared = settings.workers > 1
     with server.bound_socket(settings.host, settings.port, shared=shared) as bound, database(settings) as dsn:
         migrate(dsn)
         final = settings.bound(bound.getsockname()[1]).model_copy(update={"database_url": dsn})
-        _say(f"CareLoop serves {final.base_url}")
+        say(f"CareLoop serves {final.base_url}")
         server.run(final, bound, partial(_in_background, when_ready, f"http://{server.address(bound)}"))
 
 
@@ -202,14 +182,14 @@ def _client(base: str, token: str | None = None) -> httpx.AsyncClient:
 
 def _print_report(report: loading.Report, base: str) -> None:
     for kind, count in sorted(report.loaded.items()):
-        _say(f"{count:8} {kind}")
-    _say(f"{report.loaded.total():8} loaded into {base}")
+        say(f"{count:8} {kind}")
+    say(f"{report.loaded.total():8} loaded into {base}")
     if report.skipped_files:
-        _say(f"{report.skipped_files:8} files skipped: loaded before (--again loads them again)")
+        say(f"{report.skipped_files:8} files skipped: loaded before (--again loads them again)")
     for failure in report.failures:
-        _complain(str(failure))
+        complain(str(failure))
     if report.failures:
-        _complain(f"{len(report.failures)} failed")
+        complain(f"{len(report.failures)} failed")
 
 
 def _load_demo(origin: str) -> None:
@@ -220,8 +200,8 @@ def _load_demo(origin: str) -> None:
     request = Request("", "POST", "", json.dumps(bundle), types)
     report = asyncio.run(_send(f"{origin}/fhir", request))
     for failure in report.failures:
-        _complain(f"the demonstration data was not loaded: {failure.reason}")
-    _say(_invitation(origin, report.loaded.total()))
+        complain(f"the demonstration data was not loaded: {failure.reason}")
+    say(_invitation(origin, report.loaded.total()))
 
 
 async def _send(base: str, request: Request) -> loading.Report:
@@ -239,14 +219,6 @@ def _invitation(origin: str, resources: int) -> str:
 
 Ctrl-C stops the server; the data stays for the next time.
 """
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
-
-
-def _complain(text: str) -> None:
-    print(f"careloop: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from app.interactions.context import Server
 from app.routers.fhir import Fhir
 from app.routers.meta import add_health, describe
+from app.services.registry import extensions
 from app.settings import Settings
 from app.store.connections import Connections
 from app.store.loader import Loaders
@@ -69,6 +70,7 @@ def _server(settings: Settings) -> Server:
         default_count=settings.default_count,
         max_count=settings.max_count,
         max_bundle_entries=settings.max_bundle_entries,
+        extensions=extensions(),
     )
 
 

@@ -54,6 +54,22 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level of the log")
     access_log: bool = Field(False, description="`yes` logs a line for every request")
 
+    worker: bool = Field(True, description="`no` leaves the delivery of referrals to `careloop worker`")
+    retry_base: float = Field(30, gt=0, description="seconds from which the pauses between attempts to deliver grow")
+    poll_interval: float = Field(
+        900, gt=0, description="seconds between two looks at what an endpoint's recipients have answered"
+    )
+    attempt_timeout: float = Field(30, gt=0, description="seconds that one attempt to deliver may take in all")
+    endpoint_concurrency: int = Field(4, ge=1, le=64, description="deliveries to one endpoint at the same time")
+    outbound_allow: str = Field(
+        "", description="networks that are not public and may be delivered to, such as `10.1.0.0/16,127.0.0.1/32`"
+    )
+    secret_key: str | None = Field(
+        None,
+        repr=False,
+        description="base64 of 32 bytes that encrypt the credentials of endpoints (`openssl rand -base64 32`)",
+    )
+
     @field_validator("base_url")
     @classmethod
     def _absolute(cls, url: str) -> str:

@@ -69,6 +69,13 @@ ROUTES = (
     *_operation("{type}/{id}/$meta", Interaction.META, "instance"),
     *_operation("{type}/{id}/_history/{version}/$meta", Interaction.META, "instance"),
     *_operation("Observation/$lastn", Interaction.LASTN, "type"),
+    Route("POST", "ServiceRequest/{id}/$refer", Interaction.REFER, "instance"),
+    *_operation("ServiceRequest/{id}/$check-duplicate", Interaction.CHECK_DUPLICATE, "instance"),
+    Route("POST", "ServiceRequest/$check-duplicate", Interaction.CHECK_DUPLICATE, "type"),
+    *_operation("Task/{id}/$delivery", Interaction.DELIVERY, "instance"),
+    Route("POST", "Task/{id}/$redeliver", Interaction.REDELIVER, "instance"),
+    Route("POST", "Task/{id}/$forward", Interaction.FORWARD, "instance"),
+    Route("POST", "Task/{id}/$resolve", Interaction.RESOLVE, "instance"),
 )
 
 Shape = tuple[str, ...]

@@ -37,11 +37,29 @@ class Interaction(StrEnum):
     EVERYTHING = "everything"
     META = "meta"
     LASTN = "lastn"
+    REFER = "refer"
+    FORWARD = "forward"
+    CHECK_DUPLICATE = "check-duplicate"
+    DELIVERY = "delivery"
+    REDELIVER = "redeliver"
+    RESOLVE = "resolve"
 
 
 SEARCHES = frozenset({Interaction.SEARCH_TYPE, Interaction.SEARCH_SYSTEM, Interaction.SEARCH_COMPARTMENT})
-OPERATIONS = frozenset({Interaction.VALIDATE, Interaction.EVERYTHING, Interaction.META, Interaction.LASTN})
-"""What may be posted without a body."""
+OPERATIONS = frozenset(
+    {
+        Interaction.VALIDATE,
+        Interaction.EVERYTHING,
+        Interaction.META,
+        Interaction.LASTN,
+        Interaction.CHECK_DUPLICATE,
+        Interaction.DELIVERY,
+    }
+)
+"""Operations that change nothing. They may be posted without a body, and given up when nobody waits any longer."""
+
+ACTIONS = frozenset({Interaction.REFER, Interaction.FORWARD, Interaction.REDELIVER, Interaction.RESOLVE})
+"""Operations that change something."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from app.fhir.search.query import Query
 from app.fhir.transactions import Entry
 from app.fhir.types import FhirRequest, FhirResult, Interaction, Json
 from app.fhir.validation import check
-from app.interactions import criteria
+from app.interactions import criteria, governance
 from app.interactions.commit import BREATH, Prepare, located, result, save
 from app.interactions.conditional import decide
 from app.interactions.context import Context
@@ -121,6 +121,7 @@ class _Transaction:
         await self._prepare()
         async with self._context.server.connections.transaction() as connection:
             inner = replace(self._context, connection=connection)
+            await governance.lock(inner, connection, list(self._writes.values()))
             await self._write(inner, connection)
             await self._read(inner)
         return [_response(self._results[index]) for index in sorted(self._results)]

@@ -12,8 +12,9 @@ from app.fhir.preferences import Preferences, prefer
 from app.fhir.references import local
 from app.fhir.search.extract import index_rows
 from app.fhir.search.rows import IndexRows
-from app.fhir.types import FhirRequest, FhirResult, Json
-from app.interactions import criteria
+from app.fhir.types import FhirRequest, FhirResult, Interaction, Json
+from app.fhir.validation import check
+from app.interactions import criteria, governance
 from app.interactions.conditional import decide
 from app.interactions.context import Context
 from app.interactions.writes import Write
@@ -44,7 +45,7 @@ def writing(prepare: Prepare) -> Callable[[Context, FhirRequest], Awaitable[Fhir
 
 async def perform(context: Context, write: Write) -> FhirResult:
     """One write, committed when this returns."""
-    if write.depends:
+    if write.depends or governance.is_governed(context, write):
         return await _perform_dependent(context, write)
     change = change_of(context, write)
     try:
@@ -56,6 +57,7 @@ async def perform(context: Context, write: Write) -> FhirResult:
 
 async def _perform_dependent(context: Context, write: Write) -> FhirResult:
     async with context.server.connections.transaction() as connection:
+        await governance.lock(context, connection, [write])
         if write.criteria is not None:
             await criteria.lock(connection, [write.criteria])
         await decide(context, connection, write)
@@ -72,8 +74,23 @@ async def save(
 ) -> list[Saved | None]:
     """Store all that is not settled; one result a write, None for a settled one. All or none succeed.
 
-    `before` is called with each write that will be stored, when its resource may still change.
+    `before` is called with each write that will be stored, when its resource may still change. Then the rules of
+    governed types are asked, and after the writes are stored, what follows from them is done.
     """
+    changes = await _changes(context, writes, before)
+    steps = await governance.judge(context, connection, writes)
+    wanted = [change for change in changes if change is not None]
+    if not wanted:
+        return [None] * len(writes)
+    try:
+        saved = iter(await store.save(connection, context.server.numbers, wanted, integrity=context.server.integrity))
+    except store.Dangling as dangling:
+        raise _explained(context, dangling, writes) from None
+    await governance.follow(context, connection, steps)
+    return [None if change is None else next(saved) for change in changes]
+
+
+async def _changes(context: Context, writes: Sequence[Write], before: Callable[[Write], None]) -> list[Change | None]:
     changes: list[Change | None] = []
     for number, write in enumerate(writes):
         if number % BREATH == 0:
@@ -83,14 +100,20 @@ async def save(
         else:
             before(write)
             changes.append(change_of(context, write))
-    wanted = [change for change in changes if change is not None]
-    if not wanted:
-        return [None] * len(writes)
-    try:
-        saved = iter(await store.save(connection, context.server.numbers, wanted, integrity=context.server.integrity))
-    except store.Dangling as dangling:
-        raise _explained(context, dangling, writes) from None
-    return [None if change is None else next(saved) for change in changes]
+    return changes
+
+
+async def put(context: Context, connection: Connection, resources: Sequence[Json]) -> list[Saved]:
+    """Store whole resources, each with its id, on behalf of `context.principal`. For services, within a transaction.
+
+    Raises what any write raises. Nothing about them is conditional: lock them first (`store.resources.lock`).
+    """
+    writes = []
+    for resource in resources:
+        request = FhirRequest("PUT", Interaction.UPDATE, resource["resourceType"], resource["id"], body=resource)
+        checked = check(resource, request.type)
+        writes.append(Write(request, request.type, request.id, "PUT", resource=resource, checked=checked))
+    return [one for one in await save(context, connection, writes) if one is not None]
 
 
 def _explained(context: Context, dangling: store.Dangling, writes: Sequence[Write]) -> Conflict:

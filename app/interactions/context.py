@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from app.fhir.terminology.memory import Definitions
 from app.fhir.types import FhirRequest
+from app.interactions.extensions import Extensions
 from app.interactions.ids import Ids
 from app.security import access
-from app.security.principal import Principal
+from app.security.principal import SYSTEM, Principal
 from app.store.connections import Connection, Connections
 from app.store.loader import Loaders
 from app.store.numbers import Numbers
@@ -38,6 +39,7 @@ class Server:
     max_bundle_entries: int = 10_000
     ids: Ids = field(default_factory=Ids)
     definitions: Definitions = field(default_factory=Definitions)
+    extensions: Extensions = field(default_factory=Extensions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,17 @@ class Context:
     def visible(self) -> Predicate:
         return access.visible(self.principal)
 
+    def as_system(self, connection: Connection) -> Context:
+        """CareLoop itself within that transaction: for what follows from a request without being asked for."""
+        return replace(self, principal=SYSTEM, connection=connection)
+
     def reading(self) -> AbstractAsyncContextManager[Connection]:
         """A connection for reading by key: that of the open transaction, or one of our own."""
         return nullcontext(self.connection) if self.connection else self.server.connections.lease()
+
+    def writing(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection with an open transaction: the one there is, or one of our own that is committed at the end."""
+        return nullcontext(self.connection) if self.connection else self.server.connections.transaction()
 
     def searching(self) -> AbstractAsyncContextManager[Connection]:
         """A connection for searching, likewise."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from app.errors import Unavailable
 from app.fhir.types import FhirRequest, FhirResult, Interaction
@@ -25,9 +25,8 @@ from app.interactions import (
 )
 from app.interactions.commit import Prepare, writing
 from app.interactions.context import Context
+from app.interactions.extensions import Handler
 from app.store.errors import TryAgain
-
-Handler = Callable[[Context, FhirRequest], Awaitable[FhirResult]]
 
 ATTEMPTS = 8
 
@@ -45,7 +44,7 @@ WRITES: Mapping[Interaction, Prepare] = {
 async def execute(context: Context, request: FhirRequest) -> FhirResult:
     """Answer one request. Raises Problem. Nothing is stored unless this returns."""
     context.authorize(request)
-    handler = HANDLERS[request.interaction]
+    handler = HANDLERS.get(request.interaction) or context.server.extensions.operations[request.interaction]
     if context.connection is not None:
         return await handler(context, request)
     for attempt in range(ATTEMPTS):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.errors import Issue
+from app.errors import Issue, Malformed
 from app.fhir import bundles, outcomes
 from app.fhir.preferences import prefer
 from app.fhir.search.compartments import searched
@@ -17,6 +17,7 @@ from app.fhir.types import FhirRequest, FhirResult, Json
 from app.interactions import paging
 from app.interactions.context import Context
 from app.interactions.explain import explain
+from app.interactions.extensions import Handler
 from app.interactions.includes import included
 from app.interactions.paging import Paging
 from app.interactions.resolve import resolve
@@ -27,8 +28,21 @@ from app.store.search import page as store
 
 
 async def search(context: Context, request: FhirRequest) -> FhirResult:
+    if named := _named(context, request):
+        return await named(context, request)
     query = _read(context, request)
     return FhirResult(200, await searchset(context, query, request.path))
+
+
+def _named(context: Context, request: FhirRequest) -> Handler | None:
+    """The named query that is asked for, if any. https://hl7.org/fhir/R4/search.html#query"""
+    name = next((value for key, value in request.query if key == "_query"), None)
+    if name is None:
+        return None
+    query = context.server.extensions.queries.get((request.path, name))
+    if query is None:
+        raise Malformed(f"There is no query of that name for {request.path or 'the whole system'}.")
+    return query
 
 
 def _read(context: Context, request: FhirRequest) -> Query:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from app.interactions.context import Context, Server
 from app.interactions.engine import execute
 from app.routers import wire
 from app.routers.departure import Departure
-from app.security.principal import ADMINISTRATOR
+from app.security.principal import ADMINISTRATOR, Principal
 
 _HISTORIES = {Interaction.HISTORY_INSTANCE, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM}
 MAY_TAKE_LONG = SEARCHES | OPERATIONS | _HISTORIES
@@ -37,7 +38,7 @@ class Fhir:
         try:
             request = await wire.parse(scope, receive, headers, self.prefix, limit=self.limit, seconds=self.seconds)
             with Departure(receive) if request.interaction in MAY_TAKE_LONG else nullcontext():
-                result = await execute(Context(self.server, ADMINISTRATOR), request)
+                result = await execute(Context(self.server, _principal(headers)), request)
             body = wire.body_of(result, request.query)
         except Exception as error:
             result = wire.refusal(_problem(error, request_id))
@@ -56,6 +57,12 @@ def _problem(error: Exception, request_id: str) -> Problem:
         return error
     telemetry.failure(error, request_id)
     return ServerFault(f"The server failed. Its log has more under {request_id}.")
+
+
+def _principal(headers: Mapping[str, str]) -> Principal:
+    """Until there is authentication, everyone is the administrator, who may say for which organization."""
+    actor = headers.get("x-careloop-actor")
+    return ADMINISTRATOR if actor is None else ADMINISTRATOR.acting_for(actor)
 
 
 def _route(request: FhirRequest | None) -> str:

@@ -14,7 +14,7 @@ from app.fhir import outcomes
 from app.fhir.json import dumps, pretty
 from app.fhir.preferences import http_date, json_given, json_wanted
 from app.fhir.routes import Place, match
-from app.fhir.types import OPERATIONS, SEARCHES, FhirRequest, FhirResult, Interaction
+from app.fhir.types import ACTIONS, OPERATIONS, SEARCHES, FhirRequest, FhirResult, Interaction
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -119,7 +119,7 @@ async def parse(
             query, raw = query + _form(headers, raw), b""
         elif route.interaction in _PATCHES:
             patch = json_given(headers.get("content-type"), patch=True)
-        elif raw or route.interaction not in OPERATIONS:
+        elif raw or route.interaction not in OPERATIONS | ACTIONS:
             json_given(headers.get("content-type"))
     return FhirRequest(
         scope["method"], route.interaction, type_name, id_, version, query, headers, raw=raw, patch=patch, member=member

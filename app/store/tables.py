@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -24,6 +25,8 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP, TSVECTOR
 from sqlmodel import Field, SQLModel
@@ -130,6 +133,132 @@ class SecretRow(SQLModel, table=True):
 
     name: str = Field(sa_column=Column(C_TEXT, primary_key=True))
     value: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class DeliveryRow(SQLModel, table=True):
+    """One attempt series that carries one message about a referral to one endpoint, or fetches what one points to.
+
+    `referral` and `endpoint_id` together are the key in whose order (`id`) messages travel. `lease` names the worker
+    that has it in hand until `lease_until`; whoever settles must still hold it. `in_doubt` is whether an attempt may
+    have reached the receiver although nobody knows. `message_id` is the same in all attempts.
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        Index("delivery_task_id", "task_id"),
+        Index("delivery_due", "next_at", postgresql_where=text("state = 'pending'")),
+        Index("delivery_order", "referral", "endpoint_id", "id", postgresql_where=text("state = 'pending'")),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(), primary_key=True))
+    message_id: UUID = Field(sa_column=Column(Uuid, nullable=False, unique=True))
+    referral: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    task_id: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    kind: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    endpoint_id: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    dialect: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    state: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    urgent: bool = Field(sa_column=Column(Boolean, nullable=False))
+    in_doubt: bool = Field(sa_column=Column(Boolean, nullable=False))
+    attempts: int = Field(sa_column=Column(Integer, nullable=False))
+    created_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    next_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    give_up_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    lease: UUID | None = Field(default=None, sa_column=Column(Uuid))
+    lease_until: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+    settled_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+    remote: str | None = Field(default=None, sa_column=Column(C_TEXT))
+    outcome: str | None = Field(default=None, sa_column=Column(C_TEXT))
+
+
+class DeliveryAttemptRow(SQLModel, table=True):
+    """What one attempt did. `outcome` is a code, `detail` words for an operator without data of a person."""
+
+    __tablename__ = "delivery_attempt"
+
+    delivery_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    started_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    milliseconds: int = Field(sa_column=Column(Integer, nullable=False))
+    endpoint_id: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    dialect: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    outcome: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    http_status: int | None = Field(default=None, sa_column=Column(SmallInteger))
+    detail: str | None = Field(default=None, sa_column=Column(C_TEXT))
+    next_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+
+
+class EndpointStateRow(SQLModel, table=True):
+    """What all workers know about an endpoint: its breaker, what its `/metadata` says, how far it was polled.
+
+    `failures` counts attempts in a row that failed; while `open_until` is to come only one probe at a time may pass.
+    """
+
+    __tablename__ = "endpoint_state"
+
+    endpoint_id: str = Field(sa_column=Column(C_TEXT, primary_key=True))
+    failures: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    open_until: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+    dialect: str | None = Field(default=None, sa_column=Column(C_TEXT))
+    searchable: str | None = Field(default=None, sa_column=Column(C_TEXT))
+    probed_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+    polled_to: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+    next_poll_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+
+
+class EndpointAccessRow(SQLModel, table=True):
+    """How an operator lets CareLoop into an endpoint (`careloop endpoint`). `sealed` is JSON, encrypted.
+
+    `allow` are networks, separated by commas, that this endpoint may lie in although they are not public.
+    """
+
+    __tablename__ = "endpoint_access"
+
+    endpoint_id: str = Field(sa_column=Column(C_TEXT, primary_key=True))
+    method: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    allow: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    updated_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+
+
+class EndpointKeyRow(SQLModel, table=True):
+    """A key pair with which CareLoop proves to an endpoint's token server who it is. `sealed` is the private key."""
+
+    __tablename__ = "endpoint_key"
+
+    kid: str = Field(sa_column=Column(C_TEXT, primary_key=True))
+    endpoint_id: str = Field(sa_column=Column(C_TEXT, nullable=False, index=True))
+    algorithm: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    public: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    signs_from: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    retired_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+
+
+class InboundConflictRow(SQLModel, table=True):
+    """An answer or a referral that could not be taken as it came: kept, shown on the work-list, never dropped.
+
+    `kind` is `illegal`, `unmatched`, `unmatched-patient` or `unknown-source`; `body` what came (compressed JSON), if
+    anything did; `code` says more in one word, `resolved_at` when a person was done with it.
+    """
+
+    __tablename__ = "inbound_conflict"
+    __table_args__ = (
+        Index("inbound_conflict_task_id", "task_id"),
+        Index("inbound_conflict_seen", "endpoint_id", "remote", "remote_version", unique=True),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(), primary_key=True))
+    task_id: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    endpoint_id: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    kind: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    code: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    remote: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    remote_version: str = Field(sa_column=Column(C_TEXT, nullable=False))
+    at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    resolved_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
 
 
 @dataclass(frozen=True, slots=True)

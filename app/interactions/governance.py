@@ -1,0 +1,99 @@
+"""Writes of governed types: one referral at a time, by the rules, with what follows from them.
+
+The order of a governed transaction is: `lock` the referrals concerned, decide and lock the resources, `judge` every
+step, store, `follow`. So no two transactions wait for each other's referral, and every rule and effect sees a state
+that stays as it is until the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from app.errors import PreconditionFailed
+from app.fhir.json import loads
+from app.fhir.types import Json
+from app.interactions.context import Context
+from app.interactions.extensions import Step
+from app.interactions.writes import Write
+from app.security.principal import SYSTEM
+from app.store import resources
+from app.store.connections import Connection
+from app.store.resources import Stored
+from app.store.save_function import ABSENT, FRESH, LIVE
+
+
+def is_governed(context: Context, write: Write) -> bool:
+    return write.type in context.server.extensions.governed
+
+
+async def lock(context: Context, connection: Connection, writes: Sequence[Write]) -> None:
+    """Wait for every other transaction on the same referrals. Writes without an id yet lock when they are judged."""
+    governed = [write for write in writes if write.id and write.expect != FRESH and is_governed(context, write)]
+    keys = set()
+    for write in governed:
+        stored = await resources.read(connection, write.type, write.id, context.visible)
+        key = context.server.extensions.governed[write.type].key
+        for state in (_json(stored), write.resource):
+            if state is not None:
+                keys.add(key(state))
+    await lock_keys(connection, keys)
+
+
+async def lock_keys(connection: Connection, keys: set[str]) -> None:
+    """Wait for every other transaction on what has these keys (`ServiceRequest/1`), until this one ends."""
+    numbers = sorted({_number(key) for key in keys if key})
+    if numbers:
+        await connection.execute("SELECT pg_advisory_xact_lock(7267, n) FROM unnest($1::integer[]) AS n", numbers)
+
+
+def _number(key: str) -> int:
+    """One of 1,024 numbers: PostgreSQL has room for a limited number of locks, and a bundle may have many referrals."""
+    return int.from_bytes(blake2b(key.encode(), digest_size=2).digest(), "big") & 1023
+
+
+async def judge(context: Context, connection: Connection, writes: Sequence[Write]) -> list[Step]:
+    """The steps that governed writes take. Raises the first problem that a rule has with one of them.
+
+    What CareLoop does by itself follows from rules already and is not judged again.
+    """
+    steps = []
+    for write in writes:
+        if write.settled or not is_governed(context, write):
+            continue
+        step = await _step(context, connection, write)
+        steps.append(step)
+        if context.principal != SYSTEM:
+            for rule in context.server.extensions.governed[write.type].rules:
+                await rule(context, connection, step)
+    return steps
+
+
+async def _step(context: Context, connection: Connection, write: Write) -> Step:
+    stored = None
+    if write.expect != FRESH:
+        stored = await resources.lock(connection, write.type, write.id, context.visible)
+        _check_version(write, stored)
+    after = None if write.deletes or write.resource is None else write.resource | {"id": write.id}
+    return Step(write.type, write.id, _json(stored), after)
+
+
+def _check_version(write: Write, stored: Stored | None) -> None:
+    """The save function checks it as well; here it comes before the rules, as the order of refusals wants."""
+    living = stored is not None and not stored.deleted
+    version = stored.version if stored is not None and living else None
+    if (write.expect == LIVE and not living) or (write.expect == ABSENT and living):
+        raise PreconditionFailed("The resource is not in the state that the request expects.")
+    if write.expect > 0 and write.expect != version:
+        raise PreconditionFailed("The resource is not at the version in If-Match.")
+
+
+def _json(stored: Stored | None) -> Json | None:
+    return None if stored is None or stored.deleted else loads(stored.json())
+
+
+async def follow(context: Context, connection: Connection, steps: Sequence[Step]) -> None:
+    """Do what follows from steps that are stored."""
+    for step in steps:
+        for effect in context.server.extensions.governed[step.type].effects:
+            await effect(context, connection, step)
