@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Any
@@ -23,8 +23,8 @@ _FEWER = Decimal("-Infinity")
 _MORE = Decimal("Infinity")
 
 
-def target_arguments(targets: Mapping[Link, int]) -> tuple[Any, Any]:
-    """Types and ids of what is linked to."""
+def target_arguments(targets: Collection[Link]) -> tuple[Any, Any]:
+    """Types and ids of what is linked to, or types and keys of contained resources."""
     if not targets:
         return None, None
     types, ids = zip(*targets, strict=True)
@@ -34,15 +34,35 @@ def target_arguments(targets: Mapping[Link, int]) -> tuple[Any, Any]:
 async def index_arguments(
     resources: Sequence[Indexed], numbers: Numbers, targets: Mapping[Link, int]
 ) -> list[Sequence[Any] | None]:
-    """The rows of each index table, column by column. `targets` are ordinals of what is linked to, from 1.
+    """The contained resources that chains lead to, then the rows of each index table, column by column.
 
+    `targets` are ordinals of what is linked to, from 1. Contained resources continue them, and those of the resources.
     Names that have no numbers yet are given some.
     """
+    contained = _contained(resources)
+    if contained:
+        resources = [*resources, *((rows, _loose(rows)) for rows in contained.values())]
+        targets = {**targets, **{link: number for number, link in enumerate(contained, len(targets) + 1)}}
     try:
-        return _columns(resources, numbers, targets)
+        columns = _columns(resources, numbers, targets)
     except KeyError:
         await _learn(numbers, [rows for rows, _ in resources if rows is not None])
-        return _columns(resources, numbers, targets)
+        columns = _columns(resources, numbers, targets)
+    return [*target_arguments(contained), *columns]
+
+
+def _contained(resources: Sequence[Indexed]) -> dict[Link, IndexRows]:
+    """The rows of all contained resources, each once however many contain it."""
+    found: dict[Link, IndexRows] = {}
+    for rows, _ in resources:
+        if rows is not None and rows.contained:
+            found.update(rows.contained)
+    return found
+
+
+def _loose(rows: IndexRows) -> Links:
+    """The links of a contained resource. Its containers have them too, and keep what they lead to from deletion."""
+    return {(kind, id_): True for _, kind, id_ in rows.references}
 
 
 async def _learn(numbers: Numbers, rows: Sequence[IndexRows]) -> None:
@@ -90,7 +110,7 @@ def _references(columns: Columns, found: Found, _: Numbers, targets: Mapping[Lin
     params, types, ids = columns
     weak: list[bool] = []
     for _ordinal, links, rows in found:
-        weak += [links[row[1:]] for row in rows] if True in links.values() else [False] * len(rows)
+        weak += [links.get(row[1:], False) for row in rows] if True in links.values() else [False] * len(rows)
     return [targets[link] for link in zip(types, ids, strict=True)], params, weak
 
 

@@ -18,7 +18,7 @@ NOTHING = 0
 _STATEMENTS = """
   IF fresh THEN
     IF {of} IS NOT NULL THEN
-      INSERT INTO {table} (rid, {columns}) SELECT {values} FROM {rows};
+      INSERT INTO {table} (rid, {columns}) SELECT {values} FROM {rows} WHERE acts[n.of] <> {nothing};
     END IF;
   ELSE
     IF replaced IS NOT NULL THEN

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.store import index_statements, save_function
+from app.store import contained_statements, save_function
 from app.store.connections import Connection
 from app.store.index_columns import Indexed, index_arguments, target_arguments
 from app.store.index_statements import type_of
@@ -48,7 +48,7 @@ def create() -> str:
     body = _BODY.format(
         variables=save_function.variables(_TARGETS),
         updated=save_function.UPDATED,
-        index_statements=index_statements.statements(),
+        index_statements=contained_statements.statements(anew=True),
     )
     parameters = ", ".join(f"{name} {kind}" for name, kind in _signature())
     return (
@@ -59,7 +59,7 @@ def create() -> str:
 
 def _signature() -> tuple[tuple[str, str], ...]:
     targets = tuple((save_function.argument_of(name, kind), type_of(kind)) for name, kind in _TARGETS)
-    return (("rids", "bigint[]"), *targets, *index_statements.signature())
+    return (("rids", "bigint[]"), *targets, *contained_statements.signature())
 
 
 _CALL = f"SELECT {NAME}({', '.join(f'${n}' for n in range(1, len(_signature()) + 1))})"

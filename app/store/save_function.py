@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.store import index_statements
+from app.store import contained_statements
 from app.store.index_statements import NOTHING, array, type_of
 
-VERSION = 2
+VERSION = 3
 NAME = f"careloop_save_{VERSION}"
 
 # What a change expects to find (`c_expect`): a version number, or one of these.
@@ -153,6 +153,8 @@ BEGIN
     END IF;
   END IF;
 {index_statements}
+  rids := rids[1:cardinality(c_type)];
+  acts := acts[1:cardinality(c_type)];
   IF integrity AND deletes THEN
     SELECT array_agg(c.ord) INTO bad
     FROM unnest(rids, acts) WITH ORDINALITY AS c(rid, act, ord)
@@ -169,7 +171,7 @@ END
 def signature() -> tuple[tuple[str, str], ...]:
     """Every argument in order, with its type. `integrity boolean` follows."""
     changes = tuple((argument_of(name, kind), type_of(kind)) for name, kind in CHANGE_COLUMNS + TARGET_COLUMNS)
-    return changes + index_statements.signature()
+    return changes + contained_statements.signature()
 
 
 def argument_of(name: str, kind: str) -> str:
@@ -190,7 +192,7 @@ def create() -> str:
     """The CREATE FUNCTION statement."""
     body = _BODY.format(
         variables=variables(CHANGE_COLUMNS + TARGET_COLUMNS),
-        index_statements=index_statements.statements(),
+        index_statements=contained_statements.statements(),
         fresh=FRESH,
         any=ANY,
         absent=ABSENT,

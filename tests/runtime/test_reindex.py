@@ -119,6 +119,58 @@ def test_only_what_differs_is_written(serving: RunningServer) -> None:
     assert sql(dsn, *places) == untouched
 
 
+HOLDER: Json = {
+    "resourceType": "Observation",
+    "id": "holder",
+    "status": "final",
+    "code": {"text": "weight"},
+    "contained": [
+        {
+            "resourceType": "Patient",
+            "id": "p",
+            "name": [{"family": "Inner"}],
+            "managingOrganization": {"reference": "#o"},
+        },
+        {"resourceType": "Organization", "id": "o", "name": "Clinic"},
+    ],
+    "subject": {"reference": "#p"},
+}
+INSIDE = ("Observation?subject.name=inner", "Observation?subject:Patient.organization.name=clinic")
+WITHOUT_CONTAINED = (
+    *(f"DELETE FROM index_{name} WHERE rid < 0" for name in TABLES),
+    "DELETE FROM index_reference WHERE target_rid < 0",
+    "DELETE FROM resource WHERE rid < 0",
+)
+
+
+def test_chains_find_what_an_older_release_stored_with_contained_resources(serving: RunningServer) -> None:
+    store(serving, [HOLDER])
+    dsn = serving.dsn or ""
+    sql(dsn, *WITHOUT_CONTAINED)
+    assert [found(serving, search) for search in INSIDE] == [0, 0]
+    assert reindex(serving, "--type", "Observation").returncode == 0
+    assert [found(serving, search) for search in INSIDE] == [1, 1]
+    httpx.delete(f"{serving.base}/Observation/holder", timeout=30)
+    assert sql(dsn, "SELECT count(*) FROM resource WHERE rid < 0") == "0"
+
+
+def test_rows_of_contained_resources_are_mended(serving: RunningServer) -> None:
+    store(serving, [HOLDER])
+    dsn = serving.dsn or ""
+    before = rows(dsn)
+    sql(
+        dsn,
+        "UPDATE index_string SET value = 'wrong' WHERE rid < 0",
+        "DELETE FROM index_reference WHERE rid < 0",
+        "INSERT INTO resource VALUES (-1, now(), 0, 1, true, '#stray')",
+        "INSERT INTO index_uri VALUES (-1, 1, 'stray')",
+        "INSERT INTO index_reference SELECT rid, -1, 0, false FROM resource WHERE id = 'holder'",
+    )
+    assert reindex(serving).returncode == 0
+    assert rows(dsn) == before
+    assert sql(dsn, "SELECT count(*) FROM resource WHERE id = '#stray'") == "0"
+
+
 def test_deleted_resources_have_no_rows(serving: RunningServer) -> None:
     store(serving, [{"resourceType": "Basic", "id": "gone", "code": {"text": "x"}}])
     httpx.delete(f"{serving.base}/Basic/gone", timeout=30)

@@ -15,7 +15,7 @@ from app.fhir.search.datatypes import DATES, LATER_PARTS, NUMBERS, POSITIONS, QU
 from app.fhir.search.parameters import Kind, SearchParameter
 from app.fhir.search.paths import Leaf, walk
 from app.fhir.search.rows import Composite
-from app.fhir.search.source import VALUE, Chain, Lines
+from app.fhir.search.source import ROWS, VALUE, Chain, Lines
 from app.fhir.search.text import uri_key, without_version
 from app.fhir.search.token_columns import IDENTIFIER, IDENTIFIER_TYPES, OWN_TEXT, TOKENS, code_in
 
@@ -31,10 +31,16 @@ DATATYPES: Mapping[Kind, tuple[str, Mapping[str, Columns]]] = {
     Kind.SPECIAL: ("positions", POSITIONS),
 }
 
+# A canonical reference may lead to a contained resource (https://hl7.org/fhir/R4/references.html#canonical).
+_FRAGMENT = Columns(
+    (f"{{v}}__inner = {ROWS}.fragments.get({{v}})", "if {v}__inner is not None:"), ("{v}__inner.type", "{v}__inner.id")
+)
+
 # What values of a datatype add to a table besides.
 _MORE: Mapping[tuple[Kind, str], tuple[str, Columns]] = {
     (Kind.TOKEN, "CodeableConcept"): ("tokens", OWN_TEXT),
     (Kind.TOKEN, "Identifier"): ("composites", IDENTIFIER_TYPES),
+    **{(Kind.REFERENCE, name): ("references", _FRAGMENT) for name in ("canonical", "uri")},
     **{(Kind.STRING, name): ("strings", columns) for name, columns in LATER_PARTS.items()},
 }
 _TABLES: Mapping[Kind, tuple[str, ...]] = {
@@ -121,7 +127,7 @@ def points_to(text: str, target: str) -> bool:
 _LOCAL = (
     "{v}__text = {v}.get('reference')",
     "if {v}__text is not None:",
-    "{v}__local = local({v}__text, base_url)",
+    f"{{v}}__local = local({{v}}__text, base_url) or {ROWS}.fragments.get({{v}}__text)",
 )
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
 from app.fhir.definitions import children
 from app.fhir.fhirpath import Node, compile_path
 from app.fhir.search.composites import composite_chains
+from app.fhir.search.contained import add_contained, fragments
 from app.fhir.search.emit import NAMES, chains_of, tables_of
 from app.fhir.search.parameters import REFERENCE_LINK, Kind, SearchParameter, parameters
 from app.fhir.search.paths import Leaf, leaves, union_parts
@@ -31,20 +32,29 @@ _target = itemgetter(1, 2)
 def index_rows(
     resource: Json, base_url: str, links: Iterable[tuple[str, str]] = (), *, content: bool = False
 ) -> IndexRows:
-    """The rows of a valid resource; contained resources contribute none.
+    """The rows of a valid resource; those of contained resources stand apart, as `rows.contained`.
 
     `links` are type and id of every reference to this server that the resource holds: those that no parameter
     covers are added under REFERENCE_LINK, so that the server knows all that points to a resource. `content` is whether
     the words of the whole resource are wanted, not only those of its narrative.
     """
     rows = IndexRows()
-    _step(resource[_TYPE], base_url)(resource, rows)
-    if content or "text" in resource:
-        _add_words(rows, resource, content=content)
+    if "contained" in resource:
+        rows.fragments = fragments(resource["contained"])
+    _fill(rows, resource, base_url, content=content)
+    if rows.fragments:
+        add_contained(rows, resource["contained"], partial(_fill, base_url=base_url, content=content))
+        links = [*links, *rows.contained]
     if links:
         covered = set(map(_target, rows.references))
         rows.references += [(REFERENCE_LINK, *link) for link in dict.fromkeys(links) if link not in covered]
     return rows
+
+
+def _fill(rows: IndexRows, resource: Json, base_url: str, *, content: bool) -> None:
+    _step(resource[_TYPE], base_url)(resource, rows)
+    if content or "text" in resource:
+        _add_words(rows, resource, content=content)
 
 
 def _add_words(rows: IndexRows, resource: Json, *, content: bool) -> None:

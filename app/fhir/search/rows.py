@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
+
+from app.fhir.references import Target
 
 Display = tuple[str, str]
 """The code of a token ("" for an Identifier, or without a code) and the normalised text that it comes with."""
@@ -51,6 +54,9 @@ class IndexRows:
     uris: also foreign and canonical references. dates: µs since 1970 UTC, half-open, MIN and MAX when open.
     numbers: closed. quantities: lo, hi (None: open), system, code, unit. positions: latitude, longitude.
     composites: also the values of identifiers with their types. words: of the whole resource, as `words.vector` says.
+
+    `contained` are the rows of contained resources by type and key, which stand in `references` like type and id.
+    `fragments` is for those who make the rows: what a reference `#id` leads to.
     """
 
     tokens: list[tuple[int, str | None, str, Display | None]] = field(default_factory=list)
@@ -65,3 +71,5 @@ class IndexRows:
     positions: list[tuple[int, float, float]] = field(default_factory=list)
     composites: list[Composite] = field(default_factory=list)
     words: list[tuple[str]] = field(default_factory=list)
+    contained: dict[tuple[str, str], IndexRows] = field(default_factory=dict)
+    fragments: Mapping[str, Target] = field(default_factory=dict, compare=False, repr=False)

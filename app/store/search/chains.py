@@ -1,6 +1,7 @@
 """Conditions on the resources that a reference links, as semi-joins from the inside out.
 
-Every inner condition is one on a living resource that the caller may see. The planner may begin on either side.
+Every inner condition is one on a living resource that the caller may see, or that of a chain on one contained in such a
+resource (https://hl7.org/fhir/R4/search.html#contained). The planner may begin on either side.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from app.fhir.definitions import resource_types
 from app.fhir.search.includes import urls_of, versions_of
-from app.fhir.search.query import Chain, Clause, Condition, Modifier, Reverse
+from app.fhir.search.query import Chain, Clause, Condition, FullText, Modifier, Reverse
 from app.store.numbers import TYPE_ID
 from app.store.search.rows import of_ids, of_parameter
 from app.store.search.scope import Scope
@@ -23,13 +24,13 @@ _BY_ROWS = frozenset({None, Modifier.EXACT, Modifier.CONTAINS})
 def chain(compile_: Compile, scope: Scope, wanted: Chain) -> str:
     """Whether the resource refers to one that fulfils the condition of its type."""
     rows = of_parameter(wanted.parameter)
-    targets = " UNION ALL ".join(_living(compile_, scope, types, inner) for types, inner in wanted.branches)
+    targets = " UNION ALL ".join(_reached(compile_, scope, types, inner) for types, inner in wanted.branches)
     found = f"SELECT i.rid FROM index_reference AS i WHERE {rows} AND i.target_rid IN ({targets})"
     if wanted.canonical:
         names = _names(name for types, _ in wanted.branches for name in types)
         found += (
             f" UNION ALL SELECT i.rid FROM index_uri AS i WHERE {rows} "
-            f"AND i.value IN (SELECT k.name FROM {names} AND u.rid IN ({targets}))"
+            f"AND i.value IN (SELECT k.name FROM {names} AND u.rid > 0 AND u.rid IN ({targets}))"
         )
     return f"r.rid IN ({found})"
 
@@ -47,11 +48,28 @@ def reverse(compile_: Compile, scope: Scope, wanted: Reverse) -> str:
     return f"{narrowed}r.rid IN ({found})"
 
 
+def _reached(compile_: Compile, scope: Scope, types: tuple[str, ...], inner: Condition) -> str:
+    there = scope.reachable() if _is_of_content(inner) else scope.existing()
+    return _fulfilling(compile_, scope, types, inner, there)
+
+
 def _living(compile_: Compile, scope: Scope, types: tuple[str, ...], inner: Condition) -> str:
+    return _fulfilling(compile_, scope, types, inner, scope.existing())
+
+
+def _is_of_content(inner: Condition) -> bool:
+    """Whether the condition is one on what a resource says, so that it can be asked of a contained one.
+
+    That has no id on the server, no time of its own, and nothing but its container that refers to it.
+    """
+    return isinstance(inner, Chain | FullText) or (isinstance(inner, Clause) and inner.parameter.column is None)
+
+
+def _fulfilling(compile_: Compile, scope: Scope, types: tuple[str, ...], inner: Condition, there: str) -> str:
     # To the planner, the type and rows of a parameter of the type are two restrictions that multiply. Left out where
     # the rows imply it, the estimates hold, and with them the order in which a page of a common match is found.
-    there = scope.existing() if _implies_type(inner) else scope.living(*types)
-    return f"SELECT r.rid FROM resource AS r WHERE {there} AND {compile_(scope, inner)}"
+    of_type = "" if _implies_type(inner) else f"{scope.of_type(types)} AND "
+    return f"SELECT r.rid FROM resource AS r WHERE {of_type}{there} AND {compile_(scope, inner)}"
 
 
 def _implies_type(inner: Condition) -> bool:

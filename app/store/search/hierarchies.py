@@ -23,7 +23,8 @@ _PARTS = (
 # One step from a resource to what it is part of, which it tells itself.
 _WHOLES = (
     "SELECT p.target_rid, tree.step + 1 FROM tree JOIN resource AS r ON r.rid = tree.rid "
-    "JOIN index_reference AS p ON p.rid = r.rid AND p.param_id IN ({ids}) WHERE tree.step < {most} AND {living}"
+    "JOIN index_reference AS p ON p.rid = r.rid AND p.param_id IN ({ids}) AND p.target_rid > 0 "
+    "WHERE tree.step < {most} AND {living}"
 )
 
 

@@ -108,7 +108,7 @@ def _referred(scope: Scope, sources: str, patient: str, *, without: Collection[s
         f"WHERE t.type_id <> ALL ({_array(scope, sorted(TYPE_ID[name] for name in without))}) "
         "AND NOT EXISTS (SELECT FROM index_reference AS o JOIN resource AS p ON p.rid = o.target_rid "
         f"WHERE o.rid = t.rid AND o.param_id = {_any(scope, membership('Patient'))} "
-        f"AND p.type_id = {scope.bind(TYPE_ID['Patient'])} AND p.rid IS DISTINCT FROM {patient})"
+        f"AND p.type_id = {scope.bind(TYPE_ID['Patient'])} AND p.rid > 0 AND p.rid IS DISTINCT FROM {patient})"
     )
 
 

@@ -56,6 +56,10 @@ class Scope:
         """The condition on `r` that it is not deleted, and there for the caller."""
         return f"NOT r.deleted AND {self.seen()}"
 
+    def reachable(self) -> str:
+        """The condition on `r` that a link may lead on to it: it is there, or contained in what the link stands in."""
+        return f"({self.existing()} OR r.rid < 0)"
+
     def of_type(self, types: tuple[str, ...]) -> str:
         if len(types) == 1:
             return f"r.type_id = {self.bind(TYPE_ID[types[0]])}"

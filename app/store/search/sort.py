@@ -91,7 +91,7 @@ def _targets(scope: Scope, parameter: SearchParameter) -> str:
     return (
         f"""SELECT ({names}::text[])[t.type_id] || '/' || t.id COLLATE "C" AS target """
         f"FROM index_reference AS i JOIN resource AS t ON t.rid = i.target_rid "
-        f"WHERE i.rid = r.rid AND i.param_id IN ({ids(parameter)}){of_type} UNION ALL "
+        f"WHERE i.rid = r.rid AND i.target_rid > 0 AND i.param_id IN ({ids(parameter)}){of_type} UNION ALL "
         f"SELECT i.value FROM index_uri AS i WHERE i.rid = r.rid AND i.param_id IN ({ids(parameter)}){of_path}"
     )
 

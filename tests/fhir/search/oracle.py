@@ -27,6 +27,7 @@ ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "cou
 # FHIRPath wants one value before `as`, but R4 uses it after elements that repeat.
 _AS_OPERATOR, _AS_FUNCTION = re.compile(r"\(([\w.]+) as (\w+)\)"), re.compile(r"\bas(?=\()")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CONTAINED = "#"
 
 
 def resolve(inputs: list[Any], *_: Any) -> list[Any]:
@@ -76,8 +77,11 @@ def strings(value: Any) -> Witnesses:
 
 
 def references(value: Any) -> Witnesses:
+    """What is contained is told by the mark alone: its rows stand under a key."""
     text = value.get("reference") if isinstance(value, dict) else value
-    return set() if text is None or text.startswith(("#", "urn:uuid:")) or "?" in text else {text}
+    if text is None or text.startswith("urn:uuid:") or "?" in text:
+        return set()
+    return {CONTAINED} if text.startswith(CONTAINED) else {text}
 
 
 def starts(value: Any) -> Witnesses:
@@ -147,7 +151,11 @@ def extracted(parameter: SearchParameter, rows: IndexRows) -> Witnesses:
         Kind.TOKEN: lambda: {code for p, _, code, _ in rows.tokens if p in own and code},
         Kind.STRING: lambda: {written for p, value, written in rows.strings if p in own and not value.startswith(PART)},
         Kind.REFERENCE: lambda: (
-            {f"{t}/{i}" for p, t, i in rows.references if p in own and only in (None, t)}
+            {
+                CONTAINED if i.startswith(CONTAINED) else f"{t}/{i}"
+                for p, t, i in rows.references
+                if p in own and only in (None, t)
+            }
             | {uri for p, uri in rows.uris if p in own and (only is None or f"/{only}/" in uri)}
         ),
         Kind.DATE: lambda: {lo for p, lo, _ in rows.dates if p in own},
