@@ -20,7 +20,7 @@ export HOME := $(CURDIR)/.venv/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve check test slow bench lock clean
+.PHONY: help setup demo serve check test slow chaos bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,9 @@ test: setup ## every test but the slow ones
 
 slow: setup ## the slow tests; results go to docs/slow.md
 	$(BIN)/pytest -m slow $(ARGS)
+
+chaos: setup ## thousands of referrals while everything fails and is killed; ARGS=--help; result to docs/slow.md
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: setup ## measure; results depend on the machine
 	$(BIN)/python -m bench $(ARGS)

@@ -1,4 +1,4 @@
-"""The command line: `careloop serve`, `migrate`, `load`, `reindex`, `demo`.
+"""The command line: `careloop serve`, `worker`, `migrate`, `load`, `reindex`, `demo`.
 
 Whatever an operator can mend (a setting, an occupied port, a database out of reach or too new) ends with one line on
 stderr and exit code 2.
@@ -7,6 +7,7 @@ stderr and exit code 2.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -18,14 +19,16 @@ import httpx
 import typer
 
 from app import server, telemetry
+from app.commands import endpoint
 from app.commands.common import DatabaseUrl, DataDir, Host, Port, complain, database, say, settings_of
-from app.fhir import json
+from app.commands.receiver import receiver
+from app.commands.worker import worker_command
 from app.fhir.definitions import is_resource_type, resource_types
 from app.progress import progress_bar
 from app.services import load as loading
-from app.services.load_files import Request, find
+from app.services.load_files import find
 from app.services.reindex import Reindexer, Report
-from app.settings import BadSetting, Settings, is_loopback, read_settings
+from app.settings import PREFIX, BadSetting, Settings, is_loopback, read_settings
 from app.store.connections import Connections
 from app.store.embedded import EmbeddedPostgresError
 from app.store.migrate import DatabaseUnusable, differences, migrate
@@ -34,7 +37,13 @@ MENDABLE = (BadSetting, DatabaseUnusable, EmbeddedPostgresError, server.ServerDi
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
+app.command()(receiver)
+app.command("worker")(worker_command)
+
+app.add_typer(endpoint.app, name="endpoint")
+
 Workers = Annotated[int | None, typer.Option(help="Server processes that share the port.")]
+NoWorker = Annotated[bool, typer.Option("--no-worker", help="Leave the delivery of referrals to `careloop worker`.")]
 
 
 def main() -> None:
@@ -53,9 +62,13 @@ def serve(
     workers: Workers = None,
     database_url: DatabaseUrl = None,
     data_dir: DataDir = None,
+    no_worker: NoWorker = False,
 ) -> None:
-    """Bring the schema up to date and serve FHIR until SIGTERM or Ctrl-C."""
-    _serve(settings_of(host=host, port=port, workers=workers, database_url=database_url, data_dir=data_dir))
+    """Bring the schema up to date, serve FHIR and deliver referrals until SIGTERM or Ctrl-C."""
+    worker = False if no_worker else None
+    _serve(
+        settings_of(host=host, port=port, workers=workers, database_url=database_url, data_dir=data_dir, worker=worker)
+    )
 
 
 @app.command("migrate")
@@ -127,9 +140,13 @@ def reindex_command(
 
 @app.command()
 def demo(host: Host = None, port: Port = None, workers: Workers = None, data_dir: DataDir = None) -> None:
-    """Serve with a small set of made-up data, and say what to try."""
-    settings = settings_of(host=host, port=port, workers=workers, data_dir=data_dir)
-    _serve(settings, _load_demo)
+    """Serve with made-up clients and a stand-in EHR, and show one referral going out and coming back."""
+    from app.commands import demo as demonstration  # the typed models of its data take a second to load
+
+    unset = {name: value for name, value in demonstration.SETTINGS.items() if PREFIX + name.upper() not in os.environ}
+    settings = settings_of(host=host, port=port, workers=workers, data_dir=data_dir, **unset)
+    with demonstration.stand_in() as ehr:
+        _serve(settings, partial(demonstration.show, ehr))
 
 
 def _serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -> None:
@@ -190,35 +207,6 @@ def _print_report(report: loading.Report, base: str) -> None:
         complain(str(failure))
     if report.failures:
         complain(f"{len(report.failures)} failed")
-
-
-def _load_demo(origin: str) -> None:
-    from app.services.sample import demo_bundle
-
-    bundle = demo_bundle()
-    types = {number: entry["resource"]["resourceType"] for number, entry in enumerate(bundle["entry"])}
-    request = Request("", "POST", "", json.dumps(bundle), types)
-    report = asyncio.run(_send(f"{origin}/fhir", request))
-    for failure in report.failures:
-        complain(f"the demonstration data was not loaded: {failure.reason}")
-    say(_invitation(origin, report.loaded.total()))
-
-
-async def _send(base: str, request: Request) -> loading.Report:
-    async with _client(base) as client:
-        return await loading.Loader(client, loading.Journal(None)).send(request, "the demonstration data")
-
-
-def _invitation(origin: str, resources: int) -> str:
-    return f"""
-{resources} made-up resources are loaded. Try:
-
-  FHIR base   {origin}/fhir
-  API         {origin}/docs
-  a search    curl -s '{origin}/fhir/Patient?_count=3&_pretty=true'
-
-Ctrl-C stops the server; the data stays for the next time.
-"""
 
 
 if __name__ == "__main__":

@@ -30,12 +30,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One entry of an OperationOutcome. `expression` is the FHIRPath location, such as `Patient.name[0].family`."""
+    """One entry of an OperationOutcome. `expression` is the FHIRPath location, such as `Patient.name[0].family`.
+
+    `details` is what a program can tell the case by, as system and code, where FHIR's own code says too little.
+    """
 
     code: str
     diagnostics: str
     expression: str | None = None
     severity: str = "error"
+    details: tuple[str, str] | None = None
 
     def under(self, prefix: str) -> Issue:
         """The same issue, for a resource that stands at `prefix` in a bundle."""

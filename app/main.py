@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import gc
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app.interactions.context import Server
+from app import telemetry
+from app.composition import Process, outbound_of, process, spare_the_collector, worker_of
+from app.routers.docs.routes import add_docs
 from app.routers.fhir import Fhir
-from app.routers.meta import add_health, describe
-from app.services.registry import extensions
+from app.routers.keys import add_keys
+from app.routers.meta import add_health
 from app.settings import Settings
-from app.store.connections import Connections
-from app.store.loader import Loaders
-from app.store.numbers import Numbers
-from app.store.secret import Secrets
-from app.store.writer import Writer
 
 FHIR_PATH = "/fhir"
+GRACE = 3.0
+"""Seconds that attempts to deliver get when the server stops; its requests have had their time before."""
 
 
 class Application(FastAPI):
@@ -39,50 +36,49 @@ class Application(FastAPI):
 
 def create_app(settings: Settings) -> Application:
     """The ASGI application. The settings must name the database and the base URL."""
-    server = _server(settings)
-    app = Application(title="CareLoop", version=server.version, lifespan=_lifespan(server))
+    parts = process(settings)
+    server = parts.server
+    app = Application(
+        title="CareLoop",
+        version=server.version,
+        lifespan=_lifespan(parts, settings),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.fhir = Fhir(server, FHIR_PATH, settings.max_body_bytes, settings.body_timeout)
     add_health(app, server)
-    describe(app, FHIR_PATH)
+    add_keys(app, server)
+    add_docs(app, server)
     return app
 
 
-def _server(settings: Settings) -> Server:
-    connections = Connections(
-        settings.database_url or "",
-        general=settings.database_connections,
-        search=max(2, settings.database_connections // 2),
-        statement_timeout=settings.statement_timeout,
-        search_timeout=settings.search_timeout,
-    )
-    numbers = Numbers(connections)
-    return Server(
-        connections=connections,
-        numbers=numbers,
-        loaders=Loaders(connections),
-        writer=Writer(connections, numbers, integrity=settings.referential_integrity),
-        secrets=Secrets(connections),
-        base_url=settings.base_url,
-        version=version("careloop"),
-        started=datetime.now(UTC),
-        integrity=settings.referential_integrity,
-        index_content=settings.index_content,
-        default_count=settings.default_count,
-        max_count=settings.max_count,
-        max_bundle_entries=settings.max_bundle_entries,
-        extensions=extensions(),
-    )
-
-
-def _lifespan(server: Server) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(parts: Process, settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # The definitions live as long as the process: the collector need not look at them again and again. Nor at the
-        # bundles under way, which are a hundred thousand objects each and leave without its help.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(500_000, 20, 50)
-        yield
-        await server.connections.close()
+        spare_the_collector()
+        async with _worker(parts, settings) if settings.worker else nullcontext():
+            yield
+        await parts.close()
 
     return lifespan
+
+
+@asynccontextmanager
+async def _worker(parts: Process, settings: Settings) -> AsyncIterator[None]:
+    """A worker beside the requests, until the server stops."""
+    outbound = outbound_of(settings, parts.server)
+    worker = worker_of(settings, parts.server, outbound)
+    running = asyncio.create_task(worker.run(grace=GRACE))
+    running.add_done_callback(_note_end)
+    try:
+        yield
+    finally:
+        worker.stop()
+        await asyncio.wait([running])
+        await outbound.aclose()
+
+
+def _note_end(running: asyncio.Task[None]) -> None:
+    if not running.cancelled() and (error := running.exception()) is not None:
+        telemetry.failure(error, "worker")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from base64 import b64decode
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -83,6 +84,28 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("postgresql://", "postgres://")):
             raise ValueError("must start with postgresql://")
         return url
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for part in text.replace(",", " ").split():
+            try:
+                ipaddress.ip_network(part)
+            except ValueError:
+                raise ValueError(
+                    "must be networks such as 10.1.0.0/16, separated by commas, without bits beyond their length"
+                ) from None
+        return text
+
+    @field_validator("secret_key")
+    @classmethod
+    def _key(cls, text: str | None) -> str | None:
+        try:
+            if text is not None and len(b64decode(text, validate=True)) != 32:
+                raise ValueError
+        except ValueError:
+            raise ValueError("must be base64 of 32 bytes, as `openssl rand -base64 32` makes it") from None
+        return text
 
     @model_validator(mode="after")
     def _private(self) -> Self:

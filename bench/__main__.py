@@ -16,15 +16,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import elsewhere, report, search_workloads, servers, workloads, wrk
+from bench import deliver_workloads, elsewhere, report, search_workloads, servers, workloads, wrk
 from bench.data import Dataset, generated, synthea
 from bench.report import Row
 
 SEARCHES = ("search-patient", "search-mix", "revinclude")
-WORKLOADS = ("read", "create", "import", "validate", "storage", *SEARCHES, "search-flat", "search-deep")
+DELIVERY_WORKLOADS = {"deliver": deliver_workloads.deliver, "deliver-p99": deliver_workloads.latency}
+DELIVERIES = tuple(DELIVERY_WORKLOADS)
+WORKLOADS = ("read", "create", "import", "validate", "storage", *SEARCHES, "search-flat", "search-deep", *DELIVERIES)
 
 
-GENERATED_ONLY = frozenset({"create", *SEARCHES, "search-flat", "search-deep"})
+GENERATED_ONLY = frozenset({"create", *SEARCHES, "search-flat", "search-deep", *DELIVERIES})
 
 
 def main() -> int:
@@ -65,6 +67,7 @@ def here(options: argparse.Namespace, console: Console) -> list[Row]:
         run = workloads.Run(postgres, folder, options.pairs, options.seconds, step)
         wanted = options.only or list(WORKLOADS)
         found = [row for data in datasets for row in measure(run, data, wanted)]
+        found += [work(run) for name, work in DELIVERY_WORKLOADS.items() if name in wanted]
     order = {name: number for number, name in enumerate(WORKLOADS)}
     return sorted(found, key=lambda row: (row.name.endswith("-synthea"), order[row.name.removesuffix("-synthea")]))
 
@@ -73,6 +76,8 @@ def measure(run: workloads.Run, data: Dataset, wanted: list[str]) -> Iterator[Ro
     """The rows of one dataset. What changes the tables comes after what counts them."""
     if wanted == ["validate"]:
         yield workloads.validate(run, data)
+        return
+    if set(wanted) <= set(DELIVERIES):
         return
     with ExitStack() as stack:
         loaded = workloads.load(run, data, stack)

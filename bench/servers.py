@@ -73,10 +73,10 @@ def database(server: str, name: str, *, ours: bool) -> Iterator[str]:
 
 
 @contextmanager
-def careloop(dsn: str, workers: int = 1) -> Iterator[str]:
-    """`careloop serve` without authorization; yields the FHIR base."""
+def careloop(dsn: str, workers: int = 1, settings: dict[str, str] | None = None) -> Iterator[str]:
+    """`careloop serve` without authorization, and without a worker unless the settings say so; yields the FHIR base."""
     port = free_port()
-    settings = {"CARELOOP_AUTH": "off", "CARELOOP_LOG_LEVEL": "error"}
+    settings = {"CARELOOP_AUTH": "off", "CARELOOP_LOG_LEVEL": "error", "CARELOOP_WORKER": "no"} | (settings or {})
     arguments = ["-m", "app.cli", "serve", "--port", str(port), "--workers", str(workers), "--database-url", dsn]
     with process(arguments, settings):
         base = f"http://127.0.0.1:{port}/fhir"

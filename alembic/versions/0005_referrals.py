@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from app.store import claim_function
+
 revision: str = "0005"
 down_revision: str | Sequence[str] | None = "0004"
 branch_labels: str | Sequence[str] | None = None
@@ -20,6 +22,7 @@ _TABLES = (
     "endpoint_access",
     "endpoint_key",
     "inbound_conflict",
+    "idempotency",
 )
 
 
@@ -35,6 +38,16 @@ def upgrade() -> None:
     _deliveries()
     _endpoints()
     op.create_table(
+        "idempotency",
+        *map(_text, ("caller", "key")),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        _time("created_at"),
+        _text("location", nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("caller", "key", name=op.f("idempotency_pkey")),
+    )
+    op.create_index("idempotency_created_at", "idempotency", ["created_at"])
+    op.create_table(
         "inbound_conflict",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         *map(_text, ("task_id", "endpoint_id", "kind", "code", "remote", "remote_version")),
@@ -45,8 +58,18 @@ def upgrade() -> None:
     )
     op.create_index("inbound_conflict_task_id", "inbound_conflict", ["task_id"])
     op.create_index(
-        "inbound_conflict_seen", "inbound_conflict", ["endpoint_id", "remote", "remote_version"], unique=True
+        "inbound_conflict_open", "inbound_conflict", ["task_id"], postgresql_where=sa.text("resolved_at IS NULL")
     )
+    op.create_index(
+        "inbound_conflict_seen",
+        "inbound_conflict",
+        ["task_id", "endpoint_id", "remote", "remote_version"],
+        unique=True,
+    )
+
+
+def _escaped(statement: str) -> sa.TextClause:
+    return sa.text(statement.replace(":=", "\\:=").replace("::", "\\:\\:"))
 
 
 def _deliveries() -> None:
@@ -67,8 +90,10 @@ def _deliveries() -> None:
     )
     pending = sa.text("state = 'pending'")
     op.create_index("delivery_task_id", "delivery", ["task_id"])
-    op.create_index("delivery_due", "delivery", ["next_at"], postgresql_where=pending)
+    op.create_index("delivery_due", "delivery", ["endpoint_id", "next_at"], postgresql_where=pending)
+    op.create_index("delivery_leased", "delivery", ["endpoint_id"], postgresql_where=sa.text("lease IS NOT NULL"))
     op.create_index("delivery_order", "delivery", ["referral", "endpoint_id", "id"], postgresql_where=pending)
+    op.create_index("delivery_dead", "delivery", ["task_id"], postgresql_where=sa.text("state = 'dead'"))
     op.create_table(
         "delivery_attempt",
         sa.Column("delivery_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -93,6 +118,7 @@ def _endpoints() -> None:
         *(_time(name, nullable=True) for name in ("probed_at", "polled_to", "next_poll_at")),
         sa.PrimaryKeyConstraint("endpoint_id", name=op.f("endpoint_state_pkey")),
     )
+    op.execute(_escaped(claim_function.create()))
     op.create_table(
         "endpoint_access",
         *map(_text, ("endpoint_id", "method")),
@@ -113,5 +139,6 @@ def _endpoints() -> None:
 
 
 def downgrade() -> None:
+    op.execute(f"DROP FUNCTION {claim_function.NAME}")
     for table in reversed(_TABLES):
         op.drop_table(table)

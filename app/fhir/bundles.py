@@ -18,11 +18,16 @@ Links = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A resource that a search found. `full_url` is absolute and without a version."""
+    """A resource that a search found. `full_url` is absolute and without a version.
+
+    `extension` is what there is to say about why it was found, `score` how well it matches, from 0 to 1.
+    """
 
     full_url: str
     body: bytes
     mode: Mode = "match"
+    extension: Sequence[dict[str, Any]] = ()
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def searchset(
     outcome: dict[str, Any] | None = None,
 ) -> bytes:
     """A page of results. `total` counts matches only and is left out when it is None."""
-    chunks = [_entry(found.full_url, found.body, _SEARCH[found.mode]) for found in entries]
+    chunks = [_entry(found.full_url, found.body, _search(found)) for found in entries]
     if outcome is not None:
         chunks.append(_entry(None, dumps(outcome), _SEARCH["outcome"]))
     return _bundle({"type": "searchset", "total": total}, chunks, id, links, last_updated)
@@ -100,6 +105,14 @@ _SEARCH: dict[Mode, bytes] = {
     "include": b'"search":{"mode":"include"}}',
     "outcome": b'"search":{"mode":"outcome"}}',
 }
+
+
+def _search(found: Match) -> bytes:
+    if not found.extension and found.score is None:
+        return _SEARCH[found.mode]
+    search: dict[str, Any] = {"extension": list(found.extension)} if found.extension else {}
+    search["mode"] = found.mode
+    return dumps({"search": search | ({} if found.score is None else {"score": found.score})})[1:]
 
 
 def _entry(full_url: str | None, body: bytes | None, rest: bytes) -> tuple[bytes, ...]:

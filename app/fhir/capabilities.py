@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.fhir.definitions import compartments, resource_types
-from app.fhir.operations import definition_url
+from app.fhir.own_definitions import definition_url, parameter_url
 from app.fhir.routes import Route
 from app.fhir.search.parameters import Kind, SearchParameter
 from app.fhir.types import Interaction, Json
@@ -98,16 +98,16 @@ def _rest(
     return rest | _filled(
         interaction=[{"code": code} for code in found],
         operation=_operations(routes, "", base_url),
-        searchParam=_of_all_types(parameters_of) if "search-system" in found else [],
+        searchParam=_of_all_types(parameters_of, base_url) if "search-system" in found else [],
         compartment=_compartments(routes),
     )
 
 
-def _of_all_types(parameters_of: ParametersOf) -> list[Json]:
+def _of_all_types(parameters_of: ParametersOf, base_url: str) -> list[Json]:
     """The parameters that every type has, for searches of the whole system."""
     shared = (parameters_of(name) for name in resource_types())
     first, *others = ({code: p for code, p in each.items() if p.supported} for each in shared)
-    return [_search_parameter(p) for code, p in first.items() if all(code in other for other in others)]
+    return [_search_parameter(p, base_url) for code, p in first.items() if all(code in other for other in others)]
 
 
 def _compartments(routes: Sequence[Route]) -> list[str]:
@@ -134,7 +134,7 @@ def _resource(
         **_filled(
             searchInclude=["*", *(f"{type_name}:{p.code}" for p in parameters.values() if p.kind is Kind.REFERENCE)],
             searchRevInclude=["*"],
-            searchParam=[_search_parameter(p) for p in parameters.values() if p.supported],
+            searchParam=[_search_parameter(p, base_url) for p in parameters.values() if p.supported],
             operation=_operations(own, type_name, base_url),
         ),
     }
@@ -146,8 +146,9 @@ def _type_of(route: Route) -> str:
     return first if route.level in ("type", "instance") else ""
 
 
-def _search_parameter(parameter: SearchParameter) -> Json:
-    return {"name": parameter.code, "definition": parameter.url, "type": (parameter.stated or parameter.kind).value}
+def _search_parameter(parameter: SearchParameter, base_url: str) -> Json:
+    kind = parameter.stated or parameter.kind
+    return {"name": parameter.code, "definition": parameter_url(parameter, base_url), "type": kind.value}
 
 
 def _operations(routes: Iterable[Route], type_name: str, base_url: str) -> list[Json]:

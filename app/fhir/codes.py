@@ -59,6 +59,7 @@ class TaskCode(StrEnum):
 
     GOAL_REVIEW = "goal-review"
     CONTACT_RECIPIENT = "contact-recipient"
+    UNMATCHED_ANSWER = "unmatched-answer"
 
 
 class Reason(StrEnum):
@@ -73,6 +74,59 @@ class Reason(StrEnum):
     READY_TO_COMPLETE = "ready-to-complete"
     UNMATCHED_PATIENT = "unmatched-patient"
     INBOUND_CONFLICT = "inbound-conflict"
+
+
+class Refusal(StrEnum):
+    """Why an operation was refused, or what it warns of: `OperationOutcome.issue.details`."""
+
+    SERVICEREQUEST_NOT_ACTIVE = "servicerequest-not-active"
+    INTENT_NOT_ACTIONABLE = "intent-not-actionable"
+    SUBJECT_INACTIVE = "subject-inactive"
+    RECIPIENT_NOT_FOUND = "recipient-not-found"
+    RECIPIENT_INACTIVE = "recipient-inactive"
+    REFERENCE_NOT_FOUND = "reference-not-found"
+    TASK_ALREADY_OPEN = "task-already-open"
+    POSSIBLE_DUPLICATE = "possible-duplicate"
+    NO_CAPACITY = "no-capacity"
+    NO_ENDPOINT = "no-endpoint"
+    NO_REQUESTER = "no-requester"
+    ENDPOINT_UNUSABLE = "endpoint-unusable"
+    ENDPOINT_OF_ANOTHER = "endpoint-of-another"
+    UNSUPPORTED_DIALECT = "unsupported-dialect"
+    NOT_REQUESTER = "not-requester"
+    NOT_OWNER = "not-owner"
+    NOT_A_REFERRAL = "not-a-referral"
+    NOT_FORWARDABLE = "not-forwardable"
+    NOTHING_TO_REDELIVER = "nothing-to-redeliver"
+    NOTHING_TO_RESOLVE = "nothing-to-resolve"
+    NOT_APPLICABLE = "not-applicable"
+    ALREADY_ACKNOWLEDGED = "already-acknowledged"
+    ATTEMPT_UNDER_WAY = "attempt-under-way"
+    TASK_CLOSED = "task-closed"
+    VERSION_MISMATCH = "version-mismatch"
+    IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
+    ILLEGAL_TRANSITION = "illegal-transition"
+    WRONG_ACTOR = "wrong-actor"
+    NOT_DELETABLE = "not-deletable"
+    REASON_MISSING = "reason-missing"
+    OUTPUT_MISSING = "output-missing"
+    OWNER_MISSING = "owner-missing"
+    IMMUTABLE_ELEMENT = "immutable-element"
+    TASKS_OPEN = "tasks-open"
+    ALREADY_CLAIMED = "already-claimed"
+    ANOTHER_SELECTED = "another-selected"
+
+
+class DuplicateReason(StrEnum):
+    """What two requests have in common that makes one a duplicate of the other."""
+
+    SAME_IDENTIFIER = "same-identifier"
+    SAME_CODE = "same-code"
+    SAME_CATEGORY = "same-category"
+    SAME_PERFORMER = "same-performer"
+    OTHER_PERFORMER = "other-performer"
+    RECENTLY_COMPLETED = "recently-completed"
+    ENROLLED = "enrolled"
 
 
 def system(base_url: str, kind: type[StrEnum]) -> str:

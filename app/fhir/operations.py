@@ -1,4 +1,4 @@
-"""Operations (https://hl7.org/fhir/R4/operations.html): what they are called, how they are asked, what they answer."""
+"""The parameters of operations that take primitive values (https://hl7.org/fhir/R4/operations.html)."""
 
 from __future__ import annotations
 
@@ -6,59 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.errors import Malformed
-from app.fhir.types import FhirRequest, Json
-
-_R4 = "http://hl7.org/fhir/OperationDefinition"
-_OWN = frozenset({"EpisodeOfCare-everything"})
-_OF_ALL_TYPES = frozenset({"validate", "meta"})
+from app.fhir.types import FhirRequest
 
 Pairs = list[tuple[str, str]]
-
-
-def definition_url(name: str, type_name: str, base_url: str) -> str:
-    """The canonical URL of the definition of an operation: of R4, or of this server, where it can be read."""
-    id_ = f"{'Resource' if name in _OF_ALL_TYPES else type_name}-{name}"
-    return f"{base_url}/OperationDefinition/{id_}" if id_ in _OWN else f"{_R4}/{id_}"
-
-
-def own_definition(type_name: str, id_: str, base_url: str) -> Json | None:
-    """The OperationDefinition of that id, when it is one of this server's own."""
-    if type_name != "OperationDefinition" or id_ not in _OWN:
-        return None
-    return {
-        "resourceType": "OperationDefinition",
-        "id": id_,
-        "url": f"{base_url}/OperationDefinition/{id_}",
-        "name": "EpisodeOfCareEverything",
-        "title": "Everything of a case",
-        "status": "active",
-        "kind": "operation",
-        "description": (
-            "Returns a case as one searchset: the episode of care, its patient, team, care manager and organization, "
-            "the referral requests, the encounters of the episode, everything else that refers to it (with the "
-            "extension workflow-episodeOfCare or otherwise), what these refer to, and the Tasks that are about them. "
-            "Another patient's record is never a part of it. Pages follow one another by their next links."
-        ),
-        "affectsState": False,
-        "code": "everything",
-        "resource": ["EpisodeOfCare"],
-        "system": False,
-        "type": False,
-        "instance": True,
-        "parameter": [
-            _input("_since", "instant", "1", "Only resources that were updated at this time or later."),
-            _input("_type", "code", "*", "Only resources of these types; several may be joined by commas."),
-            _input("_count", "integer", "1", "How many resources a page may hold."),
-            {"name": "return", "use": "out", "min": 1, "max": "1", "type": "Bundle"},
-        ],
-    }
-
-
-def _input(name: str, kind: str, most: str, text: str) -> Json:
-    return {"name": name, "use": "in", "min": 0, "max": most, "documentation": text, "type": kind}
-
-
-# Parameters
 
 
 def parameter_pairs(request: FhirRequest) -> Pairs:

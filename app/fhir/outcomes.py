@@ -24,6 +24,9 @@ def all_ok(text: str) -> dict[str, Any]:
 
 def _issue(issue: Issue) -> dict[str, Any]:
     made: dict[str, Any] = {"severity": issue.severity, "code": issue.code}
+    if issue.details:
+        system, code = issue.details
+        made["details"] = {"coding": [{"system": system, "code": code}]}
     if issue.diagnostics:
         made["diagnostics"] = issue.diagnostics
     if issue.expression:

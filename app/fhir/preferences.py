@@ -48,10 +48,14 @@ _DATES = (
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The Prefer header (RFC 7240): what a write returns, and whether unknown search parameters are ignored."""
+    """The Prefer header (RFC 7240): what a write returns, and how problems that allow a choice are handled.
+
+    `lenient` ignores unknown search parameters; `strict` refuses what would only be warned of.
+    """
 
     returns: Returns = "representation"
     lenient: bool = False
+    strict: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -60,7 +64,9 @@ def prefer(header: str | None) -> Preferences:
     found: dict[str, str] = {}
     for name, value in _PREFERENCE.findall(header or ""):
         found.setdefault(name.lower(), _unquoted(value).lower())
-    return Preferences(_RETURNS.get(found.get("return", ""), "representation"), found.get("handling") == "lenient")
+    handling = found.get("handling")
+    returns = _RETURNS.get(found.get("return", ""), "representation")
+    return Preferences(returns, handling == "lenient", handling == "strict")
 
 
 def etags(header: str) -> tuple[int, ...] | Literal["*"]:

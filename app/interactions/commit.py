@@ -17,9 +17,10 @@ from app.fhir.validation import check
 from app.interactions import criteria, governance
 from app.interactions.conditional import decide
 from app.interactions.context import Context
+from app.interactions.extensions import Step
 from app.interactions.writes import Write
 from app.store import save as store
-from app.store.codec import compress, digest, template, with_meta
+from app.store.codec import compress, decompress, digest, template, with_meta
 from app.store.connections import Connection
 from app.store.index_columns import Link
 from app.store.save import Change, Saved
@@ -86,8 +87,27 @@ async def save(
         saved = iter(await store.save(connection, context.server.numbers, wanted, integrity=context.server.integrity))
     except store.Dangling as dangling:
         raise _explained(context, dangling, writes) from None
-    await governance.follow(context, connection, steps)
-    return [None if change is None else next(saved) for change in changes]
+    found = [None if change is None else next(saved) for change in changes]
+    if steps:
+        await governance.follow(context, connection, steps)
+        await _note_effects(context, connection, writes, found, steps)
+    return found
+
+
+async def _note_effects(
+    context: Context,
+    connection: Connection,
+    writes: Sequence[Write],
+    found: Sequence[Saved | None],
+    steps: Sequence[Step],
+) -> None:
+    """What followed may have changed what was written: the answer tells the version that there is in the end."""
+    current = await governance.current(context, connection, steps)
+    for write, saved in zip(writes, found, strict=True):
+        stored = current.get((write.type, write.id))
+        if saved is not None and stored is not None and stored.compressed and stored.version != saved.version:
+            saved.version, saved.last_updated = stored.version, stored.last_updated
+            write.template = decompress(stored.compressed)
 
 
 async def _changes(context: Context, writes: Sequence[Write], before: Callable[[Write], None]) -> list[Change | None]:

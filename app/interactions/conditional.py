@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from app.errors import Conflict, Malformed, NotFound, PreconditionFailed
 from app.fhir.types import Interaction
-from app.interactions import criteria, patch
+from app.interactions import criteria, governance, patch
 from app.interactions.context import Context
 from app.interactions.read import present
 from app.interactions.writes import Write
@@ -25,6 +25,7 @@ async def decide(
         await _OUTCOMES[write.request.interaction](context, connection, write)
         if write.settled:
             return
+        await governance.lock(context, connection, [write])
     if write.versions or write.request.patch:
         await _lock(context, connection, write)
 

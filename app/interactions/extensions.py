@@ -47,7 +47,7 @@ class Governed:
     effects: list[Effect] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Extensions:
     """`queries` are named queries (`_query`) by resource type and name."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from app.errors import PreconditionFailed
+from app.errors import PreconditionFailed, Problem
 from app.fhir.json import loads
 from app.fhir.types import Json
 from app.interactions.context import Context
@@ -28,7 +28,7 @@ def is_governed(context: Context, write: Write) -> bool:
 
 
 async def lock(context: Context, connection: Connection, writes: Sequence[Write]) -> None:
-    """Wait for every other transaction on the same referrals. Writes without an id yet lock when they are judged."""
+    """Wait for every other transaction on the same referrals. Conditional writes lock when they have found their id."""
     governed = [write for write in writes if write.id and write.expect != FRESH and is_governed(context, write)]
     keys = set()
     for write in governed:
@@ -64,9 +64,20 @@ async def judge(context: Context, connection: Connection, writes: Sequence[Write
         step = await _step(context, connection, write)
         steps.append(step)
         if context.principal != SYSTEM:
-            for rule in context.server.extensions.governed[write.type].rules:
-                await rule(context, connection, step)
+            await _judge(context, connection, write, step)
     return steps
+
+
+async def _judge(context: Context, connection: Connection, write: Write, step: Step) -> None:
+    """Raises what the first rule that refuses raises, with the place of the resource in its bundle."""
+    try:
+        for rule in context.server.extensions.governed[write.type].rules:
+            await rule(context, connection, step)
+    except Problem as problem:
+        if write.location is None:
+            raise
+        issues = [issue.under(write.location) for issue in problem.issues]
+        raise type(problem)(issues=issues, headers=problem.headers) from None
 
 
 async def _step(context: Context, connection: Connection, write: Write) -> Step:
@@ -90,6 +101,13 @@ def _check_version(write: Write, stored: Stored | None) -> None:
 
 def _json(stored: Stored | None) -> Json | None:
     return None if stored is None or stored.deleted else loads(stored.json())
+
+
+async def current(context: Context, connection: Connection, steps: Sequence[Step]) -> dict[tuple[str, str], Stored]:
+    """What is stored of them after all effects, by type and id: an effect may have changed the resource again."""
+    keys = [(step.type, step.id) for step in steps if step.after is not None]
+    found = await resources.read_all(connection, keys, context.visible) if keys else []
+    return {(stored.type, stored.id): stored for stored in found}
 
 
 async def follow(context: Context, connection: Connection, steps: Sequence[Step]) -> None:

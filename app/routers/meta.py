@@ -1,4 +1,4 @@
-"""What is not FHIR: liveness, readiness, and the description of the API."""
+"""What is not FHIR: liveness and readiness, for those who run the server."""
 
 from __future__ import annotations
 
@@ -8,43 +8,51 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 
 from app.errors import Problem
-from app.fhir.routes import ROUTES
 from app.interactions.context import Server
 
 
-def add_health(app: FastAPI, server: Server) -> None:
-    @app.get("/livez", tags=["health"], summary="Whether the process runs", response_class=Response)
-    async def livez() -> Response:
-        return JSONResponse({"status": "live"})
+def _told(description: str, status: str) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["status"],
+        "properties": {"status": {"type": "string", "const": status}},
+        "additionalProperties": False,
+    }
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": schema, "example": {"status": status}}},
+    }
 
-    @app.get("/readyz", tags=["health"], summary="Whether requests can be answered", response_class=Response)
+
+_LIVE, _READY, _WAITING = "live", "ready", "the database does not answer"
+
+
+def add_health(app: FastAPI, server: Server) -> None:
+    @app.get(
+        "/livez",
+        tags=["system"],
+        operation_id="isLive",
+        summary="Whether the process runs",
+        response_class=Response,
+        responses={200: _told("It runs.", _LIVE)},
+    )
+    async def livez() -> Response:
+        """Restart the process when there is no answer. Nothing is looked up for it."""
+        return JSONResponse({"status": _LIVE})
+
+    @app.get(
+        "/readyz",
+        tags=["system"],
+        operation_id="isReady",
+        summary="Whether requests can be answered",
+        response_class=Response,
+        responses={200: _told("They can.", _READY), 503: _told("They cannot, for now.", _WAITING)},
+    )
     async def readyz() -> Response:
+        """Send no requests here while the database cannot be reached or its schema is not there yet."""
         try:
             async with server.connections.aside() as connection:
                 await connection.fetchval("SELECT 1 FROM resource LIMIT 1", timeout=2)
         except (Problem, TimeoutError):
-            return JSONResponse({"status": "the database does not answer"}, status_code=503)
-        return JSONResponse({"status": "ready"})
-
-
-def describe(app: FastAPI, prefix: str) -> None:
-    """Add the FHIR routes to the OpenAPI document, from the table that routes them."""
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = plain()
-        for route in ROUTES:
-            names = [part[1:-1] for part in route.template.split("/") if part.startswith("{")]
-            path = document["paths"].setdefault(f"{prefix}/{route.template}".rstrip("/"), {})
-            path[route.method.lower()] = {
-                "tags": [f"FHIR: {route.level}"],
-                "summary": str(route.interaction),
-                "operationId": f"{route.interaction}-{route.method}-{route.level}",
-                "parameters": [
-                    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-                ],
-                "responses": {"default": {"description": "A FHIR resource, or an OperationOutcome"}},
-            }
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
+            return JSONResponse({"status": _WAITING}, status_code=503)
+        return JSONResponse({"status": _READY})

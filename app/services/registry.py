@@ -2,8 +2,51 @@
 
 from __future__ import annotations
 
-from app.interactions.extensions import Extensions
+from app.fhir import worklist as worklist_query
+from app.fhir.types import Interaction
+from app.fhir.workflow import referral_key
+from app.interactions.extensions import Extensions, Governed, Handler
+from app.services import closing, intermediary, revocation, selection, sequence, teams, workflow, worklist
+from app.services.inbound import resolve, sources
+from app.services.referrals import check_duplicate, delivery, forward, redeliver, refer
+
+_OPERATIONS: dict[Interaction, Handler] = {
+    Interaction.REFER: refer.refer,
+    Interaction.FORWARD: forward.forward,
+    Interaction.CHECK_DUPLICATE: check_duplicate.check_duplicate,
+    Interaction.DELIVERY: delivery.delivery,
+    Interaction.REDELIVER: redeliver.redeliver,
+    Interaction.RESOLVE: resolve.resolve,
+}
 
 
 def extensions() -> Extensions:
-    return Extensions(operations={}, queries={}, governed={})
+    return Extensions(
+        operations=_OPERATIONS, queries={("Task", worklist_query.QUERY): worklist.worklist}, governed=_governed()
+    )
+
+
+def _governed() -> dict[str, Governed]:
+    """Effects run in this order: whoever is next is asked before a Task that was passed on is told that nobody is."""
+    tasks = Governed(
+        key=referral_key,
+        rules=[workflow.judge_task],
+        effects=[
+            selection.select,
+            teams.follow,
+            closing.close,
+            revocation.settle,
+            revocation.tell,
+            sequence.advance,
+            revocation.abort,
+            intermediary.report,
+            intermediary.take_back_children,
+            sources.received,
+        ],
+    )
+    orders = Governed(
+        key=referral_key,
+        rules=[workflow.judge_order],
+        effects=[workflow.keep_until_answered, revocation.revoke, sequence.resume],
+    )
+    return {"Task": tasks, "ServiceRequest": orders}

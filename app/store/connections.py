@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import asyncpg
 
@@ -24,6 +25,15 @@ else:
     Connection = asyncpg.Connection
 
 Meaning = Callable[[BaseException], Exception | None]
+Hint = Callable[[], None]
+
+_MARKS: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+
+
+def mark(connection: Connection, topic: str) -> None:
+    """Have everybody who asked for the topic (`Connections.when`) told, once the open transaction is committed."""
+    _MARKS.setdefault(connection, set()).add(topic)
+
 
 _SERVER_SETTINGS = {
     "application_name": "careloop",
@@ -60,7 +70,11 @@ class Lease:
 class Transaction(Lease):
     """`async with` runs its block in one transaction: committed when the block ends, rolled back when it raises."""
 
-    __slots__ = ("_transaction",)
+    __slots__ = ("_told", "_transaction")
+
+    def __init__(self, group: Group, told: Callable[[str], None]) -> None:
+        super().__init__(group)
+        self._told = told
 
     async def __aenter__(self) -> Connection:
         connection = await super().__aenter__()
@@ -83,10 +97,13 @@ class Transaction(Lease):
         await super().__aexit__(kind, error, at)
 
     async def _end(self, *, failed: bool) -> None:
+        topics = _MARKS.pop(self._connection, ()) if self._connection is not None else ()
         if failed:
             await self._transaction.rollback()
-        else:
-            await self._transaction.commit()
+            return
+        await self._transaction.commit()
+        for topic in topics:
+            self._told(topic)
 
 
 class Group:
@@ -174,6 +191,8 @@ class Connections:
         self._general = Group(dsn, general, **others)
         self._search = Group(dsn, search, **searches)
         self._aside = Group(dsn, 1, **others)
+        self._listening = Group(dsn, 1, **others)
+        self._hints: dict[str, list[Hint]] = {}
 
     def lease(self) -> Lease:
         """A connection for single statements."""
@@ -189,10 +208,22 @@ class Connections:
 
     def transaction(self) -> Transaction:
         """A connection with an open transaction. The only commit of the program, besides single statements."""
-        return Transaction(self._general)
+        return Transaction(self._general, self._tell)
+
+    def listening(self) -> Lease:
+        """A connection to LISTEN on for as long as it lasts."""
+        return Lease(self._listening)
+
+    def when(self, topic: str, hint: Hint) -> None:
+        """Call `hint` after every commit of this process that was marked with the topic. It must not raise or wait."""
+        self._hints.setdefault(topic, []).append(hint)
+
+    def _tell(self, topic: str) -> None:
+        for hint in self._hints.get(topic, ()):
+            hint()
 
     async def close(self) -> None:
-        for group in (self._general, self._search, self._aside):
+        for group in (self._general, self._search, self._aside, self._listening):
             await group.close()
 
 

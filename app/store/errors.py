@@ -27,7 +27,8 @@ def translate(error: BaseException) -> Exception | None:
     """The exception to raise instead of a database error; None when it is a fault of ours."""
     if isinstance(error, asyncpg.PostgresError):
         return _by_state(error.sqlstate or "")
-    if isinstance(error, asyncpg.InterfaceError | OSError | asyncio.TimeoutError):
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | asyncio.TimeoutError):
+        # asyncpg has an internal error, too, for a connection whose end it has noticed a moment ago.
         return _unavailable()
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -61,11 +62,41 @@ async def read(connection: Connection, type_name: str, id_: str, visible: Predic
     return None if row is None else Stored(type_name, id_, row[0], row[1], row[2])
 
 
+@lru_cache(maxsize=256)
+def _read_all(visible: str) -> str:
+    return (
+        "SELECT r.type_id, r.id, r.version, r.last_updated, r.body FROM unnest($1::smallint[], $2::text[]) "
+        f"AS w(type_id, id) JOIN resource AS r USING (type_id, id) WHERE r.version > 0 AND ({visible})"
+    )
+
+
+async def read_all(connection: Connection, keys: Sequence[tuple[str, str]], visible: Predicate) -> list[Stored]:
+    """The current states of the resources with these types and ids, in any order, deletions included."""
+    types, ids = [TYPE_ID[type_name] for type_name, _ in keys], [id_ for _, id_ in keys]
+    rows = await connection.fetch(_read_all(visible.numbered(3)), types, ids, *visible.arguments)
+    return [Stored(TYPE_NAME[row[0]], *row[1:]) for row in rows]
+
+
 async def lock(connection: Connection, type_name: str, id_: str, visible: Predicate) -> Stored | None:
     """The current state, kept as it is until the transaction ends."""
     statement = _read(visible.numbered(3)) + " FOR UPDATE OF r"
     row = await connection.fetchrow(statement, TYPE_ID[type_name], id_, *visible.arguments)
     return None if row is None else Stored(type_name, id_, row[0], row[1], row[2])
+
+
+@lru_cache(maxsize=256)
+def _lock_all(visible: str) -> str:
+    return (
+        "SELECT r.id, r.version, r.last_updated, r.body FROM resource AS r WHERE r.type_id = $1 "
+        f"AND r.id = ANY ($2::text[]) AND r.version > 0 AND ({visible}) ORDER BY r.rid FOR UPDATE OF r"
+    )
+
+
+async def lock_all(connection: Connection, type_name: str, ids: Sequence[str], visible: Predicate) -> dict[str, Stored]:
+    """The current states of several resources by id, likewise kept. Nothing stands for those that never were."""
+    statement = _lock_all(visible.numbered(3))
+    rows = await connection.fetch(statement, TYPE_ID[type_name], ids, *visible.arguments)
+    return {row[0]: Stored(type_name, row[0], row[1], row[2], row[3]) for row in rows}
 
 
 async def read_version(

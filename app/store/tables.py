@@ -44,6 +44,7 @@ class ResourceRow(SQLModel, table=True):
     """The current state of a resource. `rid` never changes, so it is the order of a search.
 
     Version 0 stands for the target of a link that does not exist yet (referential integrity off).
+    A `rid` below zero stands for a contained resource, in which chains look; it has version 0 as well.
     """
 
     __tablename__ = "resource"
@@ -146,8 +147,10 @@ class DeliveryRow(SQLModel, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         Index("delivery_task_id", "task_id"),
-        Index("delivery_due", "next_at", postgresql_where=text("state = 'pending'")),
+        Index("delivery_due", "endpoint_id", "next_at", postgresql_where=text("state = 'pending'")),
+        Index("delivery_leased", "endpoint_id", postgresql_where=text("lease IS NOT NULL")),
         Index("delivery_order", "referral", "endpoint_id", "id", postgresql_where=text("state = 'pending'")),
+        Index("delivery_dead", "task_id", postgresql_where=text("state = 'dead'")),
     )
 
     id: int = Field(sa_column=Column(BigInteger, Identity(), primary_key=True))
@@ -246,7 +249,8 @@ class InboundConflictRow(SQLModel, table=True):
     __tablename__ = "inbound_conflict"
     __table_args__ = (
         Index("inbound_conflict_task_id", "task_id"),
-        Index("inbound_conflict_seen", "endpoint_id", "remote", "remote_version", unique=True),
+        Index("inbound_conflict_open", "task_id", postgresql_where=text("resolved_at IS NULL")),
+        Index("inbound_conflict_seen", "task_id", "endpoint_id", "remote", "remote_version", unique=True),
     )
 
     id: int = Field(sa_column=Column(BigInteger, Identity(), primary_key=True))
@@ -259,6 +263,23 @@ class InboundConflictRow(SQLModel, table=True):
     at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     resolved_at: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+
+
+class IdempotencyRow(SQLModel, table=True):
+    """The first answer to a request with an Idempotency-Key, by who sent it. `digest` tells another request apart.
+
+    `body` is compressed JSON; None while the request that was first is still being answered.
+    """
+
+    __tablename__ = "idempotency"
+    __table_args__ = (Index("idempotency_created_at", "created_at"),)
+
+    caller: str = Field(sa_column=Column(C_TEXT, primary_key=True))
+    key: str = Field(sa_column=Column(C_TEXT, primary_key=True))
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=False))
+    location: str | None = Field(default=None, sa_column=Column(C_TEXT))
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
 
 
 @dataclass(frozen=True, slots=True)

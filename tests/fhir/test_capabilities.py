@@ -5,10 +5,12 @@ import pytest
 from app.fhir.capabilities import capability_statement
 from app.fhir.definitions import resource_types
 from app.fhir.json import dumps
+from app.fhir.own_definitions import own_definition, parameter_url
+from app.fhir.own_operations import OPERATIONS
 from app.fhir.routes import ROUTES, Route
 from app.fhir.search.parameters import parameters
 from app.fhir.types import Interaction
-from app.fhir.validation import issues
+from app.fhir.validation import check, issues
 
 BASE = "https://example.org/fhir"
 DEFINED = "http://hl7.org/fhir/OperationDefinition"
@@ -127,9 +129,13 @@ def test_operations_have_their_definitions():
         "EpisodeOfCare": {"everything"},
         "Observation": {"lastn"},
         "Patient": {"everything"},
+        "ServiceRequest": {"refer", "check-duplicate"},
+        "Task": {"delivery", "redeliver", "forward", "resolve"},
     }
     assert named["Patient"]["everything"] == f"{DEFINED}/Patient-everything"
-    assert named["EpisodeOfCare"]["everything"].endswith("/fhir/OperationDefinition/EpisodeOfCare-everything")
+    urls = {url for operations in named.values() for url in operations.values() if url.startswith(BASE)}
+    assert urls == {f"{BASE}/OperationDefinition/{id_}" for id_ in OPERATIONS}
+    assert all(own_definition("OperationDefinition", url.rpartition("/")[2], BASE) for url in urls)
     assert [operation["name"] for operation in made["rest"][0]["operation"]] == ["meta"]
 
 
@@ -149,9 +155,22 @@ def test_an_operation_of_the_system_is_told_there():
 def test_search_parameters_are_those_that_are_supported():
     for type_name, resource in resources(statement()).items():
         named = {p["name"]: (p["definition"], p["type"]) for p in resource["searchParam"]}
-        assert named == {p.code: (p.url, p.stated or p.kind) for p in parameters(type_name).values() if p.supported}
+        supported = [p for p in parameters(type_name).values() if p.supported]
+        assert named == {p.code: (parameter_url(p, BASE), p.stated or p.kind) for p in supported}
     patient = {p["name"] for p in resources(statement())["Patient"]["searchParam"]}
     assert {"_id", "_lastUpdated", "name", "identifier", "birthdate"} <= patient
+
+
+def test_search_parameters_of_our_own_can_be_read():
+    """Their URLs lie below the base, where the definitions are."""
+    urls = {p["definition"] for p in resources(statement())["Task"]["searchParam"] if p["definition"].startswith(BASE)}
+    assert urls == {f"{BASE}/SearchParameter/Task-due", f"{BASE}/SearchParameter/Task-output-type"}
+    for url in urls:
+        definition = own_definition("SearchParameter", url.rpartition("/")[2], BASE)
+        assert definition is not None
+        check(definition, "SearchParameter")
+        assert definition["url"] == url
+    assert own_definition("SearchParameter", "Task-status", BASE) is None
 
 
 def test_integrity_is_claimed_only_where_it_is_enforced():

@@ -36,7 +36,7 @@ HEADERS = st.text() | st.text(alphabet="*/;,=\"\\ Ww'q01.jsonaplicthfr+", max_si
         ("respond-async, wait=100, return=minimal", Preferences("minimal")),
         ("return=everything, handling=maybe", Preferences()),
         ("return=minimal, return=representation", Preferences("minimal")),
-        ('x="a, return=minimal", handling=strict', Preferences()),
+        ('x="a, return=minimal", handling=strict', Preferences(strict=True)),
         ('x="\\", return=minimal"', Preferences()),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs" / "slow.md"
 _HEAD = """# Slow tests
 
-The last result of every test that runs in `make slow` only. Written by `make slow`; do not edit.
+The last result of every test that runs in `make slow` only, and of `make chaos`. Written by these; do not edit.
 
 | test | result | seconds | measured | when |
 | --- | --- | --- | --- | --- |

@@ -99,6 +99,10 @@ class NotSent(DeliveryProblem):
     code = "not-sent"
 
 
+TOO_LARGE = "answer-too-large"
+"""The code of an InDoubt whose answer was cut off because it is larger than what is read of one."""
+
+
 class InDoubt(DeliveryProblem):
     """The request was sent, and what became of it is not known."""
 

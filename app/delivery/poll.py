@@ -1,0 +1,315 @@
+"""Asking an endpoint what its recipients have answered, since polling is the truth and notifications are hints.
+
+One search finds everything of ours that has changed there since the last time, by the system of our identifiers. Each
+answer is applied in a transaction of its own, so that a bad one does not stop the others; the cursor passes an answer
+only once it was applied or kept as a conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from app import telemetry
+from app.delivery import remote
+from app.delivery.dialects.base import TOO_LARGE, DeliveryProblem, Exchange, Unsuitable
+from app.delivery.feed import changed_at, pages
+from app.errors import Problem
+from app.fhir import codes, dialects, workflow
+from app.fhir.bundles import instant
+from app.fhir.types import Json
+from app.interactions.context import Context
+from app.services import stored
+from app.services.inbound import answers, outputs
+from app.services.inbound.copies import token
+from app.services.inbound.told import as_task
+from app.services.inbound.trying import again
+from app.store import conflicts, polls
+from app.store.conflicts import Conflict, Kind
+from app.store.polls import Sent
+
+OVERLAP = timedelta(minutes=5)
+"""So much before the cursor is asked for again: servers commit changes later than they date them."""
+
+AFTERWARDS = timedelta(days=30)
+"""So long what is said about a referral that has ended is looked at: a result may follow, or a change of mind."""
+
+ASKED: Mapping[str, str] = {
+    dialects.GRAVITY_TASK: "Task",
+    dialects.FHIR_TRANSACTION: "Task",
+    dialects.SERVICE_REQUEST: "ServiceRequest",
+    dialects.EHR_DOCUMENT: "DocumentReference",
+}
+"""What stands for a referral at an endpoint, by dialect; a recipient in any other dialect works on our API."""
+
+RESULTS = ("Procedure", "Observation", "DiagnosticReport", "DocumentReference")
+"""What may be based on a ServiceRequest, where there is no Task to have outputs."""
+
+_WAITING = tuple(status for status in workflow.TASK_STATUSES if workflow.is_open(status) and status != "draft")
+_ENDED = ("rejected", "cancelled", "failed", "completed")
+_ASKED_SINGLY = frozenset({*_WAITING, "cancelled"})
+"""Where each costs a request of its own, of those that have ended only what we cancelled: they may have begun it."""
+
+_MOST_VALUES = 5
+_BASED_ON: Mapping[str, str] = {kind: "based-on" for kind in RESULTS} | {"DocumentReference": "related"}
+
+
+class Outward(Protocol):
+    """The way out: `delivery/outbound/client.py`."""
+
+    def exchange(self, endpoint: Json) -> AbstractAsyncContextManager[Exchange]: ...
+
+
+async def poll(context: Context, outbound: Outward, endpoint_id: str) -> int:
+    """Look at one endpoint; returns how many answers changed something here.
+
+    Raises DeliveryProblem when it cannot be asked. Nobody else may poll it at the same time (`endpoint_state`).
+    """
+    async with context.server.connections.lease() as connection:
+        sent = await polls.sent(connection, endpoint_id, _WAITING, _ENDED, AFTERWARDS)
+        endpoint = await stored.read(context, connection, f"Endpoint/{endpoint_id}") if sent else None
+        cursor = await polls.polled_to(connection, endpoint_id)
+    if endpoint is None or endpoint["status"] not in ("active", "test"):
+        return 0
+    look = _Look(context, outbound, endpoint, cursor)
+    for kind in sorted({ASKED[one.dialect] for one in sent if one.dialect in ASKED}):
+        await look.at(kind, [one for one in sent if ASKED.get(one.dialect) == kind])
+    await look.advance()
+    return look.applied
+
+
+class _Look:
+    """One look at an endpoint. `reached` is how far everything was applied; `failed` the first that was not."""
+
+    def __init__(self, context: Context, outbound: Outward, endpoint: Json, cursor: datetime | None) -> None:
+        self._context = context
+        self._outbound = outbound
+        self._endpoint = endpoint
+        self._cursor = cursor
+        self._system = codes.task_identifier(context.server.base_url)
+        self._reached: datetime | None = None
+        self._failed: list[datetime | None] = []
+        self.applied = 0
+
+    def _exchange(self) -> AbstractAsyncContextManager[Exchange]:
+        return self._outbound.exchange(self._endpoint)
+
+    async def at(self, kind: str, sent: Sequence[Sent]) -> None:
+        """All of one type. An endpoint that cannot search so is asked for each referral by itself."""
+        query = [("identifier", token(self._system, "")), ("_sort", "_lastUpdated")]
+        if self._cursor is not None:
+            query.append(("_lastUpdated", f"ge{instant(self._cursor - OVERLAP)}"))
+        try:
+            async for page in pages(self._exchange, kind, query):
+                if page.resources and not any(map(self._is_ours, page.resources)):
+                    raise Unsuitable("The endpoint does not heed the identifier in a search.", code="not-searchable")
+                for resource in page.resources:
+                    await self._take(resource, f"{page.address}/{kind}/{resource['id']}")
+        except Unsuitable as problem:
+            telemetry.event("poll one by one", endpoint=self._endpoint["id"], reason=problem.code)
+            await self._one_by_one(kind, sent)
+
+    def _is_ours(self, resource: Json) -> bool:
+        return next(_own_values(resource, self._system), None) is not None
+
+    async def _one_by_one(self, kind: str, sent: Sequence[Sent]) -> None:
+        self._failed.append(None)  # such answers tell nothing of what else there is
+        for one in sent:
+            if one.status not in _ASKED_SINGLY:
+                continue
+            try:
+                async for resource, source in self._found(kind, one):
+                    await self._take(resource, source)
+            except Unsuitable as problem:
+                telemetry.event("poll impossible", endpoint=self._endpoint["id"], reason=problem.code)
+                if problem.code in (TOO_LARGE, remote.INVALID):
+                    await self._keep_unread(one, problem.code)
+
+    async def _keep_unread(self, one: Sent, code: str) -> None:
+        """An answer that nobody can read is shown; once, since nothing tells one of its versions from the next."""
+        where = one.remote or str(self._endpoint["address"])
+        conflict = Conflict(Kind.ILLEGAL, code, one.task_id, self._endpoint["id"], where, "")
+        async with self._context.server.connections.lease() as connection:
+            await conflicts.keep(connection, conflict, self._context.now)
+
+    async def _found(self, kind: str, one: Sent) -> AsyncIterator[tuple[Json, str]]:
+        """What stands there for one referral: where the receipt said, else by its identifier."""
+        async with self._exchange() as exchange:
+            if one.remote is not None and one.remote.startswith(f"{exchange.address}/{kind}/"):
+                yield await remote.look(exchange, one.remote), one.remote
+                return
+        async with self._context.server.connections.lease() as connection:
+            task = await stored.read(self._context, connection, f"Task/{one.task_id}")
+        placer = workflow.placer_identifier(task or {})
+        if placer is not None:
+            async for page in pages(self._exchange, kind, [("identifier", token(*placer))]):
+                for resource in page.resources:
+                    yield resource, f"{page.address}/{kind}/{resource['id']}"
+
+    async def _take(self, resource: Json, source: str) -> None:
+        """One answer. Whatever is wrong with it, the next ones get their turn."""
+        at = changed_at(resource)
+        try:
+            done = await _Answered(self._context, self._exchange, self._endpoint["id"], resource, source).apply()
+        except (DeliveryProblem, Problem) as problem:
+            reason = problem.code
+            telemetry.event("poll put off", endpoint=self._endpoint["id"], reason=reason)
+            self._failed.append(at)
+            return
+        except Exception as error:
+            telemetry.failure(error, f"poll {self._endpoint['id']}")
+            self._failed.append(at)
+            return
+        if not done.complete:
+            self._failed.append(at)
+        elif at is not None:
+            self._reached = at if self._reached is None else max(self._reached, at)
+        self.applied += done.outcome == answers.APPLIED
+
+    async def advance(self) -> None:
+        """Move the cursor as far as nothing is left behind."""
+        if self._reached is None or None in self._failed:
+            return
+        to = min([self._reached, *(at for at in self._failed if at is not None)])
+        async with self._context.server.connections.lease() as connection:
+            await polls.advance(connection, self._endpoint["id"], to)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of an answer. It is not `complete` while something that belongs to it could not be had."""
+
+    outcome: str = answers.UNCHANGED
+    complete: bool = True
+
+
+class _Answered:
+    """One resource of an endpoint that bears an identifier of ours."""
+
+    def __init__(
+        self,
+        context: Context,
+        open_exchange: Callable[[], AbstractAsyncContextManager[Exchange]],
+        endpoint_id: str,
+        resource: Json,
+        source: str,
+    ) -> None:
+        self._context = context
+        self._exchange = open_exchange
+        self._endpoint_id = endpoint_id
+        self._resource = resource
+        self._source = source
+        self._base = source.rsplit("/", 2)[0]
+
+    async def apply(self) -> _Done:
+        values = list(_own_values(self._resource, codes.task_identifier(self._context.server.base_url)))
+        if not values:
+            return _Done()  # the endpoint does not heed what it was asked for
+        ours, doubt = await self._ours(values)
+        if doubt is not None:
+            return _Done(await again(lambda: self._unmatched(doubt)))
+        if ours is None:
+            return _Done()
+        told, complete = await self._told()
+        fetched = {}
+        for url in outputs.wanted(ours, told, self._source, self._base):
+            found, tried = await self._read(url)
+            complete = complete and tried
+            if found is not None:
+                fetched[url] = found
+        return _Done(await again(lambda: self._applied(ours["id"], told, fetched)), complete)
+
+    async def _ours(self, values: Sequence[str]) -> tuple[Json | None, str | None]:
+        """Our Task, or why it cannot be told; neither for what one of our messages made that is no Task of ours."""
+        system = codes.task_identifier(self._context.server.base_url)
+        async with self._context.server.connections.lease() as connection:
+            found: dict[str, Json] = {}
+            for value in values[:_MOST_VALUES]:
+                matches = await stored.find(self._context, connection, "Task", ("identifier", token(system, value)))
+                found |= {task["id"]: task for task in matches}
+            if not found:
+                known = [await polls.is_message(connection, uuid) for uuid in filter(None, map(_uuid, values))]
+                return None, None if any(known) else "unknown-task"
+            if len(found) > 1:
+                return None, "several-tasks"
+            (ours,) = found.values()
+            sent = await polls.delivered(connection, self._endpoint_id, ours["id"])
+        if sent is None:
+            return None, "not-sent-there"
+        return (None, "remote-duplicate") if self._is_another(sent.remote) else (ours, None)
+
+    def _is_another(self, remote_url: str | None) -> bool:
+        """Whether the receipt named another resource of the same type: then this is a duplicate at the recipient."""
+        kind, id_ = self._source.rsplit("/", 2)[1:]
+        there = (remote_url or "").rsplit("/", 2)[1:]
+        return len(there) == 2 and there[0] == kind and there[1] != id_
+
+    async def _told(self) -> tuple[Json, bool]:
+        """The answer as a Task, and whether all that belongs to it could be found."""
+        kind = self._resource["resourceType"]
+        if kind == "Task":
+            return self._resource, True
+        if kind != "ServiceRequest" or self._resource.get("status") != "completed":
+            return as_task(self._resource), True
+        results, complete = [], True
+        for result in RESULTS:
+            try:
+                query = [(_BASED_ON[result], f"{kind}/{self._resource['id']}")]
+                async for page in pages(self._exchange, result, query):
+                    results += [f"{page.address}/{result}/{one['id']}" for one in page.resources]
+            except Unsuitable:
+                continue
+            except DeliveryProblem:
+                complete = False
+        return as_task(self._resource, results[: outputs.MOST]), complete
+
+    async def _read(self, url: str) -> tuple[Json | None, bool]:
+        """A result, and whether another time would not bring more."""
+        try:
+            async with self._exchange() as exchange:
+                return await remote.read_if_possible(exchange, url), True
+        except DeliveryProblem:
+            return None, False
+
+    async def _unmatched(self, code: str) -> str:
+        async with self._context.server.connections.transaction() as connection:
+            await answers.keep_unmatched(
+                self._context,
+                connection,
+                self._resource,
+                source=self._source,
+                endpoint_id=self._endpoint_id,
+                code=code,
+            )
+        return answers.CONFLICT
+
+    async def _applied(self, task_id: str, told: Json, fetched: Mapping[str, Json]) -> str:
+        async with self._context.server.connections.transaction() as connection:
+            return await answers.apply(
+                self._context,
+                connection,
+                task_id,
+                told,
+                source=self._source,
+                endpoint_id=self._endpoint_id,
+                fetched=fetched,
+            )
+
+
+def _own_values(resource: Json, system: str) -> Iterator[str]:
+    """The values of the identifiers of one system; the resource need not be R4."""
+    listed = resource.get("identifier")
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, dict) and one.get("system") == system and isinstance(one.get("value"), str):
+            yield one["value"]
+
+
+def _uuid(value: str) -> UUID | None:
+    try:
+        return UUID(value.removeprefix("urn:uuid:"))
+    except ValueError:
+        return None
