@@ -61,6 +61,9 @@ slow: setup ## the slow tests; results go to docs/slow.md
 chaos: setup ## thousands of referrals while everything fails and is killed; ARGS=--help; result to docs/slow.md
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
+fuzz: setup ## random requests to every resource type, FUZZ_SECONDS (300) each; FUZZ_SEED repeats a run
+	$(BIN)/pytest -m fuzz tests/openapi/test_schemathesis.py $(ARGS)
+
 bench: setup ## measure; results depend on the machine
 	$(BIN)/python -m bench $(ARGS)
 

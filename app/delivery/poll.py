@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -154,7 +154,8 @@ class _Look:
         """One answer. Whatever is wrong with it, the next ones get their turn."""
         at = changed_at(resource)
         try:
-            done = await _Answered(self._context, self._exchange, self._endpoint["id"], resource, source).apply()
+            context = replace(self._context, now=datetime.now(UTC))  # a look may take long
+            done = await _Answered(context, self._exchange, self._endpoint["id"], resource, source).apply()
         except (DeliveryProblem, Problem) as problem:
             reason = problem.code
             telemetry.event("poll put off", endpoint=self._endpoint["id"], reason=reason)

@@ -11,9 +11,11 @@ import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from app.fhir import codes
+from app.fhir.bundles import instant
 from app.fhir.types import Json
 
 
@@ -218,6 +220,18 @@ def typed_identifiers(task: Json, code: str) -> list[Json]:
         for identifier in task.get("identifier", ())
         if code in codes.codes_of(identifier.get("type"), codes.IDENTIFIER_TYPE)
     ]
+
+
+def modified(task: Json, now: datetime) -> str:
+    """`lastModified` of a Task that is changed now.
+
+    It is never before `authoredOn` (inv-1): clocks of machines differ, and who changes it may have begun before that.
+    """
+    authored = str(task.get("authoredOn", ""))
+    try:
+        return authored if "T" in authored and datetime.fromisoformat(authored) > now else instant(now)
+    except ValueError:  # a leap second
+        return instant(now)
 
 
 # Ways through the statuses

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from app.fhir import codes
-from app.fhir.bundles import instant
 from app.fhir.codes import TaskCode
 from app.fhir.types import Json
-from app.fhir.workflow import is_referral, referral_key
+from app.fhir.workflow import is_referral, modified, referral_key
 from app.interactions.commit import put
 from app.interactions.context import Context
 from app.interactions.extensions import Step
@@ -69,7 +68,7 @@ def _escaped(token: str, has_system: bool) -> str:
 
 async def change(context: Context, connection: Connection, task: Json, **elements: Any) -> Json:
     """Store a Task, which is locked, with these elements, in the name of `context.principal`; None takes one away."""
-    wanted = task | elements | {"lastModified": instant(context.now)}
+    wanted = task | elements | {"lastModified": modified(task, context.now)}
     changed = {name: value for name, value in wanted.items() if value is not None}
     await put(context, connection, [changed])
     return changed

@@ -25,6 +25,7 @@ _AROUND = """
     held bigint[];
     added bigint[];
     dropped bigint[];
+    every boolean := contained_id IS NULL;
   BEGIN
   IF contained_id IS NOT NULL THEN
     types := {types};
@@ -65,6 +66,10 @@ _AROUND = """
     PERFORM 1 FROM resource WHERE rid = ANY (dropped) ORDER BY rid FOR UPDATE;
   END IF;
 {statements}
+  IF held IS NOT NULL THEN
+    rids := rids[1:cardinality(rids) - cardinality(held)];
+    acts := acts[1:cardinality(acts) - cardinality(held)];
+  END IF;
   IF dropped IS NOT NULL THEN
     WITH gone AS (
       DELETE FROM resource AS r WHERE r.rid = ANY (dropped) AND NOT EXISTS (
@@ -90,7 +95,7 @@ def signature() -> tuple[tuple[str, str], ...]:
 def statements(*, anew: bool = False) -> str:
     """What writes index rows, also those of contained resources: of new ones, or with `anew` of all.
 
-    Contained resources are put behind the others in `rids`, `acts` and `targets`.
+    While it does, contained resources stand behind the others in `rids`, `acts` and `targets`.
     """
     types, keys = (array(name, kind) for name, kind in COLUMNS)
     return _AROUND.format(

@@ -1,8 +1,8 @@
 """The SQL that writes index rows, made from `INDEX_TABLES`: the common part of the functions that save and reindex.
 
 Index rows travel column by column. The function around the statements has these variables: `rids` and `acts`, of each
-resource; `replaced`, the rids that may have index rows already; `fresh`, whether none has; `targets`, the rids of what
-the resources refer to.
+resource; `replaced`, the rids that may have index rows already; `fresh`, whether none has; `every`, whether `acts` has
+no NOTHING then; `targets`, the rids of what the resources refer to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ NOTHING = 0
 
 _STATEMENTS = """
   IF fresh THEN
-    IF {of} IS NOT NULL THEN
+    IF {of} IS NULL THEN
+    ELSIF every THEN
+      INSERT INTO {table} (rid, {columns}) SELECT {values} FROM {rows};
+    ELSE
       INSERT INTO {table} (rid, {columns}) SELECT {values} FROM {rows} WHERE acts[n.of] <> {nothing};
     END IF;
   ELSE

@@ -153,8 +153,6 @@ BEGIN
     END IF;
   END IF;
 {index_statements}
-  rids := rids[1:cardinality(c_type)];
-  acts := acts[1:cardinality(c_type)];
   IF integrity AND deletes THEN
     SELECT array_agg(c.ord) INTO bad
     FROM unnest(rids, acts) WITH ORDINALITY AS c(rid, act, ord)

@@ -29,7 +29,7 @@ def main() -> int:
     options = _options()
     console = Console()
     directory = Path(tempfile.mkdtemp(prefix="careloop-chaos-"))
-    kept = False
+    kept = True
     console.print(f"seed {options.seed}")
     try:
         result = _watched(options, directory)
@@ -38,7 +38,7 @@ def main() -> int:
             report.keep(result, options.seed)
         kept = options.keep or not result.good
     finally:
-        if kept or options.keep:
+        if kept:
             console.print(f"logs and data: {directory}")
         else:
             shutil.rmtree(directory, ignore_errors=True)

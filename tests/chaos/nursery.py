@@ -23,19 +23,6 @@ from app import cli, composition
 for _name in ("app.main", "app.worker", "app.receiver.program"):
     import_module(_name)
 
-def _debug():
-    import traceback
-
-    from app.services.inbound import answers
-    old = answers._code
-    def code(problem):
-        c = old(problem)
-        if c == "invalid-content":
-            with open("/tmp/invalid.txt", "a") as f:
-                f.write(repr([(i.code, i.diagnostics, i.expression) for i in problem.issues]) + "".join(traceback.format_exception(problem)) + "\n")
-        return c
-    answers._code = code
-_debug()
 _codes: dict[int, int | None] = {}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from app.composition import outbound_of
 from app.delivery.dialects.base import DeliveryProblem
 from app.delivery.outbound.client import Outbound
 from app.delivery.poll import poll
+from app.fhir.bundles import instant
 from tests.support.elsewhere import Elsewhere, elsewhere
 from tests.support.factories import Json, concept, reference, unique
 from tests.support.outgoing import BASE, PATIENT_NAME, Outgoing, outgoing
@@ -148,6 +151,21 @@ async def test_an_acceptance_is_applied_once(world: World) -> None:
     assert await world.poll() == 0
     assert await world.versions(ours) == ["requested", "accepted"]
     assert await world.conflicts() == []
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=-1), timedelta(minutes=2)])
+async def test_neither_a_long_look_nor_a_clock_that_is_behind_makes_an_answer_a_conflict(
+    world: World, ahead: timedelta
+) -> None:
+    """A Task was last modified when it was written at the earliest (inv-1): it may be younger than the look."""
+    written = datetime.now(UTC) + ahead
+    ours, theirs = await world.referred(authoredOn=instant(written))
+    world.there.put(theirs | {"status": "accepted"})
+    began = replace(world.ours.context, now=written - timedelta(minutes=1))
+    assert await poll(began, world.outbound, world.endpoint) == 1
+    assert await world.conflicts() == []
+    changed = (await world.local(f"Task/{ours['id']}"))["lastModified"]
+    assert datetime.fromisoformat(changed) >= max(written, datetime.now(UTC)) - timedelta(seconds=30)
 
 
 async def test_a_recipient_who_went_far_between_two_looks_is_followed_step_by_step(world: World) -> None:

@@ -9,7 +9,7 @@ import asyncpg
 from app.store import save_function
 from app.store.tables import INDEX_TABLES, SQLModel
 
-PINNED = "df0ee3f85ecd71ab"
+PINNED = "b5f47e5248e48b68"
 
 
 def test_a_changed_text_needs_a_new_version():

@@ -19,7 +19,6 @@ ERRORS: Mapping[int, str] = {
     400: "The request cannot be understood, or the resource is not valid R4. Every problem is named, with its place.",
     403: "The caller may not do this: it is for the other side of the referral.",
     404: "There is nothing here.",
-    405: "An entry of the transaction has a method that its path does not take.",
     406: "The answer cannot be given in the format that was asked for.",
     408: "The body did not arrive in time.",
     409: "It conflicts with what is stored: a reference leads nowhere, others refer to it, or the status does not "
@@ -35,7 +34,7 @@ ERRORS: Mapping[int, str] = {
 
 # What can go wrong besides what can go wrong with every request, with every body, and with every id.
 _ERRORS_OF: Mapping[Interaction, tuple[int, ...]] = {
-    Interaction.BUNDLE: (403, 404, 405, 409, 410, 412, 422),
+    Interaction.BUNDLE: (403, 404, 409, 410, 412, 422),
     Interaction.CREATE: (409, 412),
     Interaction.READ: (410,),
     Interaction.VREAD: (410,),

@@ -275,7 +275,8 @@ class _Answer:
         await self._put(self._merged(current, told, steps[-1] if steps else None))
 
     async def _put(self, task: Json) -> None:
-        await commit.put(self._actor, self._connection, [task | {"lastModified": instant(self._context.now)}])
+        modified = workflow.modified(task, self._context.now)
+        await commit.put(self._actor, self._connection, [task | {"lastModified": modified}])
 
     async def _current(self) -> Json:
         found = await stored.lock(self._context, self._connection, "Task", self._ours["id"])

@@ -102,7 +102,7 @@ class _Decision:
         stop_waiting(self._task, self._base_url)
         if self._given.value("copyIdentifiers"):
             changed.append(_identified(patient, conflict))
-        self._task["lastModified"] = instant(self._context.now)
+        self._task["lastModified"] = workflow.modified(self._task, self._context.now)
         await commit.put(self._context.as_system(self._connection), self._connection, [*changed, self._task])
         await conflicts.resolve(self._connection, [one.id for one in found], self._context.now)
         about = [f"Task/{self._task['id']}", reference, *(f"{one['resourceType']}/{one['id']}" for one in changed)]
@@ -170,7 +170,8 @@ class _Decision:
         """A Task that exists only because of a conflict is done with it."""
         kind = codes.codes_of(self._task.get("code"), codes.system(self._base_url, TaskCode))
         if TaskCode.UNMATCHED_ANSWER in kind:
-            done = self._task | {"status": "completed", "lastModified": instant(self._context.now)}
+            modified = workflow.modified(self._task, self._context.now)
+            done = self._task | {"status": "completed", "lastModified": modified}
             await commit.put(self._context.as_system(self._connection), self._connection, [done])
 
 

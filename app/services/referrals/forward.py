@@ -14,7 +14,7 @@ from app.fhir.codes import SDOHCC, URI, Refusal, codes_of
 from app.fhir.own_operations import FORWARD
 from app.fhir.own_parameters import Value
 from app.fhir.types import FhirRequest, FhirResult, Json
-from app.fhir.workflow import is_referral, path, referral_key
+from app.fhir.workflow import is_referral, modified, path, referral_key
 from app.interactions import commit, governance
 from app.interactions.context import Context
 from app.interactions.read import present
@@ -184,7 +184,7 @@ async def _take_up(context: Context, connection: Connection, task: Json) -> None
         return
     for status in path(task["status"], _WORKING) or ():
         current = await stored.lock(context, connection, "Task", task["id"]) or task
-        changes = {"status": status, "lastModified": instant(context.now)}
+        changes = {"status": status, "lastModified": modified(current, context.now)}
         await commit.put(context, connection, [current | changes])
     act = Act([f"Task/{task['id']}"], "UPDATE")
     await commit.put(context, connection, [made.provenance(context, act)])

@@ -9,12 +9,11 @@ from dataclasses import replace
 
 from app.errors import Conflict, Forbidden, Unprocessable
 from app.fhir import codes, dialects
-from app.fhir.bundles import instant
 from app.fhir.codes import BusinessStatus, Refusal, StatusReason, TaskCode
 from app.fhir.own_operations import REDELIVER
 from app.fhir.own_parameters import Given, read_parameters
 from app.fhir.types import FhirRequest, FhirResult, Json
-from app.fhir.workflow import is_open, is_referral, placer_identifier, referral_key
+from app.fhir.workflow import is_open, is_referral, modified, placer_identifier, referral_key
 from app.interactions import commit, governance
 from app.interactions.context import Context
 from app.interactions.read import present
@@ -182,8 +181,8 @@ async def _set_work_item(context: Context, connection: Connection, task: Json, *
         changed.append(made.contact_task(context, task))
     if not wanted:
         reason = codes.concept(context.server.base_url, StatusReason.NO_LONGER_NEEDED)
-        closed = {"status": "cancelled", "statusReason": reason, "lastModified": instant(context.now)}
-        changed += [item | closed for item in items]
+        closed = {"status": "cancelled", "statusReason": reason}
+        changed += [item | closed | {"lastModified": modified(item, context.now)} for item in items]
     await commit.put(context.as_system(connection), connection, changed)
 
 

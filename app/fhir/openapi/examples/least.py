@@ -83,6 +83,10 @@ _MORE: dict[str, Json] = {
     },
     "InsurancePlan": {"name": "Example"},
     "Linkage": {"item": [_ITEM, _ITEM | {"type": "alternate"}]},
-    "StructureDefinition": {"name": "Example", "differential": {"element": [{"path": "Example"}]}},
+    "StructureDefinition": {
+        "name": "Example",
+        "type": "Example",
+        "differential": {"element": [{"id": "Example", "path": "Example"}]},
+    },
     "TerminologyCapabilities": {"implementation": {"description": "Example"}, "description": "Example"},
 }
