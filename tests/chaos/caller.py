@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -197,7 +196,3 @@ async def pages(http: httpx.AsyncClient, url: str) -> list[Json]:
         found += bundle.get("entry", ())
         following = next((link["url"] for link in bundle.get("link", ()) if link["relation"] == "next"), None)
     return found
-
-
-def token(system: str, value: str) -> str:
-    return quote(f"{system}|{value}", safe="")

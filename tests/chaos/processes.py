@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,8 @@ class Program:
     environment: dict[str, str]
     log: Path
     is_up: Callable[[Program], bool]
-    kills: int = 0
     said_before: int = 0
     pid: int = 0
-    after: Callable[[], None] = field(default=lambda: None)
-    """What has to be done each time it is up."""
 
     async def start(self) -> None:
         self.said_before = self.log.stat().st_size if self.log.exists() else 0
@@ -97,7 +94,6 @@ class Program:
             if code is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{self.name} does not start ({code}):\n{self.said()[-3000:]}")
             await asyncio.sleep(0.05)
-        await asyncio.to_thread(self.after)
 
     def said(self) -> str:
         """What it said since it was started last."""
@@ -106,7 +102,6 @@ class Program:
     async def kill(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        self.kills += 1
         await until(lambda: self.nursery.code(self.pid) is not None)
 
     def fault(self) -> str | None:
@@ -125,7 +120,6 @@ class Database:
         self._postgres = EmbeddedPostgres(home, durable=True)
         self.log = home / "postgres" / "server.log"
         self.dsn = ""
-        self.kills = 0
 
     async def start(self) -> None:
         """It stays where it was, so that everybody finds it again."""
@@ -137,7 +131,6 @@ class Database:
         pid = self._postgres.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        self.kills += 1
         await until(lambda: self._postgres.pid is None)
         await asyncio.to_thread(self._postgres.stop)
 
