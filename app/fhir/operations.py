@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.errors import Malformed
-from app.fhir.types import FhirRequest
+from app.fhir.types import FhirRequest, Json
+from app.fhir.validation import check
 
 Pairs = list[tuple[str, str]]
 
@@ -25,20 +26,14 @@ def parameter_pairs(request: FhirRequest) -> Pairs:
 def _of_body(body: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(body, dict) or body.get("resourceType") != "Parameters":
         raise Malformed("The body must be a Parameters resource.")
-    listed = body.get("parameter", [])
-    if not isinstance(listed, list):
-        raise Malformed("Parameters.parameter must be a list.")
-    for parameter in listed:
+    check(body, "Parameters")
+    for parameter in body.get("parameter", ()):
         yield _pair(parameter)
 
 
-def _pair(parameter: Any) -> tuple[str, str]:
-    values = [value for name, value in parameter.items() if name.startswith("value")] if _is_named(parameter) else []
-    if len(values) != 1 or isinstance(values[0], dict | list) or values[0] is None:
+def _pair(parameter: Json) -> tuple[str, str]:
+    values = [value for name, value in parameter.items() if name.startswith("value")]
+    if len(values) != 1 or isinstance(values[0], dict | list):
         raise Malformed("Each parameter of this operation needs a name and one primitive value.")
     (value,) = values
     return parameter["name"], str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _is_named(parameter: Any) -> bool:
-    return isinstance(parameter, dict) and isinstance(parameter.get("name"), str)

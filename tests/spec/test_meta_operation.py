@@ -99,3 +99,20 @@ async def test_it_can_be_an_entry_and_be_posted(fhir: Fhir, kind: str) -> None:
     assert answer["entry"][0]["resource"]["parameter"][0]["valueMeta"] == made["meta"]
     posted = success(await fhir.http.post(f"{fhir.base}/{path}"), 200)
     assert posted["parameter"][0]["valueMeta"] == made["meta"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resourceType": "Parameters", "meta": {"profile": -1}},
+        {"resourceType": "Parameters", "banana": True},
+        {"resourceType": "Parameters", "parameter": []},
+        {"resourceType": "Parameters", "parameter": [{"valueString": "a"}]},
+        {"resourceType": "Parameters", "parameter": {"name": "a"}},
+        {"resourceType": "Patient"},
+    ],
+)
+async def test_what_is_posted_must_be_parameters_of_r4(fhir: Fhir, body: Json) -> None:
+    """operations.html#request: also where no parameter is looked at."""
+    problem(await fhir.post("Patient/$meta", body), 400)
+    problem(await fhir.post("Observation/$lastn?patient=1", body), 400)
