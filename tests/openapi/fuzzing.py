@@ -29,11 +29,27 @@ class Found:
 
 
 def fuzz(
-    server: RunningServer, types: str, place: Path, *arguments: str, base: str | None = None, patience: int
+    server: RunningServer,
+    types: str,
+    place: Path,
+    *arguments: str,
+    base: str | None = None,
+    patience: int,
+    learning: bool = False,
 ) -> Found:
-    """Try the operations of these types. `base` is the FHIR base unless it is given."""
+    """Try the operations of these types. `base` is the FHIR base unless it is given.
+
+    `learning` makes requests of what was answered before; without it they are the same every time.
+    """
     document = httpx.get(f"{server.origin}/openapi.json", params={"types": types}, timeout=60).json()
-    return run(_of_base(document) if base is None else document, base or server.base, place, arguments, patience)
+    tried = _of_base(document) if base is None else document
+    (place / "openapi.json").write_text(json.dumps(shallow(tried)))
+    shutil.copy(HERE / "schemathesis_hooks.py", place)
+    settings = (HERE / "schemathesis.toml").read_text()
+    (place / "schemathesis.toml").write_text(
+        settings.replace("responses = false", f"responses = {str(learning).lower()}")
+    )
+    return _run(base or server.base, place, arguments, patience)
 
 
 def _of_base(document: dict[str, Any]) -> dict[str, Any]:
@@ -42,10 +58,7 @@ def _of_base(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"paths": paths}
 
 
-def run(document: dict[str, Any], base: str, place: Path, arguments: Sequence[str], patience: int) -> Found:
-    (place / "openapi.json").write_text(json.dumps(shallow(document)))
-    for name in ("schemathesis.toml", "schemathesis_hooks.py"):
-        shutil.copy(HERE / name, place)
+def _run(base: str, place: Path, arguments: Sequence[str], patience: int) -> Found:
     program = "from schemathesis.cli import schemathesis; schemathesis()"
     fixed = ("--url", base, "--no-color", "--no-shrink", "--continue-on-failure", "--report", "json")
     done = subprocess.run(

@@ -49,8 +49,8 @@ def sound(found: Found, server: RunningServer, least: int) -> None:
 
 
 def test_referring_withstands_any_request(target: RunningServer, tmp_path: Path) -> None:
-    arguments = ("--phases", "examples,fuzzing", "--max-examples", "8", "--seed", SEED)
-    sound(fuzz(target, REFERRING, tmp_path, *arguments, patience=200), target, 400)
+    arguments = ("--phases", "examples,fuzzing", "--max-examples", "6", "--seed", SEED)
+    sound(fuzz(target, REFERRING, tmp_path, *arguments, patience=200), target, 300)
 
 
 def test_every_bound_of_a_task_is_kept(target: RunningServer, tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_every_bound_of_a_task_is_kept(target: RunningServer, tmp_path: Path) ->
 
 @pytest.mark.parametrize("type_name", OTHERS)
 def test_other_types_withstand_any_request(target: RunningServer, tmp_path: Path, type_name: str) -> None:
-    arguments = ("--phases", "examples,fuzzing", "--max-examples", "4", "--seed", SEED)
-    sound(fuzz(target, type_name, tmp_path, *arguments, patience=200), target, 80)
+    arguments = ("--phases", "examples,fuzzing", "--max-examples", "3", "--seed", SEED)
+    sound(fuzz(target, type_name, tmp_path, *arguments, patience=200), target, 60)
 
 
 def test_what_is_beside_the_base_withstands_any_request(target: RunningServer, tmp_path: Path) -> None:
@@ -77,4 +77,4 @@ def test_a_type_withstands_a_long_siege(target: RunningServer, tmp_path: Path, t
     seconds = int(os.environ.get("FUZZ_SECONDS", "300"))
     seed = os.environ.get("FUZZ_SEED") or str(secrets.randbelow(2**31))
     arguments = ("--phases", "examples,coverage,fuzzing,stateful", "--max-time", str(seconds), "--seed", seed)
-    sound(fuzz(target, type_name, tmp_path, *arguments, patience=seconds * 3 + 300), target, 100)
+    sound(fuzz(target, type_name, tmp_path, *arguments, patience=seconds * 3 + 300, learning=True), target, 100)
