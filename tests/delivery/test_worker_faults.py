@@ -136,13 +136,15 @@ async def test_a_worker_that_was_suspended_for_long_harms_nothing(
 
 
 async def test_leases_of_long_attempts_are_extended(world: Outgoing, recipient: Recipient) -> None:
-    recipient.pause = 1.5
-    async with outgoing(world.settings.database_url or "", attempt_timeout=0.5) as quick:
-        quick_policy = {"lease": 1.0, "attempt_timeout": 0.1}
-        await world.refer(await world.endpoint(recipient.address))
-        async with world.working(**quick_policy), quick.working(**quick_policy):
-            await world.settled("delivered")
+    """An attempt that lasts longer than a lease; another worker waits for it to run out."""
+    recipient.pause = 4.5
+    brief = {"lease": 2.0, "attempt_timeout": 0.1}
+    await world.refer(await world.endpoint(recipient.address))
+    async with outgoing(world.settings.database_url or "") as other:
+        async with world.working(**brief), other.working(**brief):
+            await world.settled("delivered", seconds=20)
     assert len(recipient.of("POST")) == 1
+    assert [one["outcome"] for one in await world.attempts()] == ["delivered"]
 
 
 async def test_after_five_failures_in_a_row_one_at_a_time_is_tried(database: str) -> None:
