@@ -66,10 +66,11 @@ class Policy:
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """A delivery in hand, ours for certain until this time of the event loop."""
+    """A delivery in hand, ours for certain until this time of the event loop. `done`: nothing is sent any more."""
 
     claimed: Claimed
     until: float
+    done: bool = False
     task: asyncio.Task[None] | None = None
 
 
@@ -132,10 +133,11 @@ class Worker:
         if room <= 0:
             return 0
         policy, before = self._policy, self._now()
+        done = [id_ for id_, held in self._held.items() if held.done]
         try:
             async with self._server.connections.lease() as connection:
                 claimed = await outbox.claim(
-                    connection, lasting=policy.lasting, wanted=room, concurrency=policy.concurrency
+                    connection, lasting=policy.lasting, wanted=room, concurrency=policy.concurrency, done=done
                 )
         except _TROUBLES as trouble:
             self._complain(trouble)
@@ -181,6 +183,8 @@ class Worker:
         try:
             started = self._now()
             outcome = await self._outcome(held)
+            held.done = True
+            self._woken.set()  # the endpoint may get the next one while this one is settled
             if outcome is not None:
                 spent = self._now() - started
                 await self._conclude(Finished(claimed, outcome, claimed.at, round(spent * 1000)))

@@ -75,23 +75,29 @@ async def save(
 ) -> list[Saved | None]:
     """Store all that is not settled; one result a write, None for a settled one. All or none succeed.
 
-    `before` is called with each write that will be stored, when its resource may still change. Then the rules of
-    governed types are asked, and after the writes are stored, what follows from them is done.
+    `before` is called with each write that will be stored, when its resource may still change.
     """
+    found, steps = await _store(context, connection, writes, before)
+    if steps:
+        await _note_effects(context, connection, writes, found, steps)
+    return found
+
+
+async def _store(
+    context: Context, connection: Connection, writes: Sequence[Write], before: Callable[[Write], None] = lambda _: None
+) -> tuple[list[Saved | None], list[Step]]:
+    """Ask the rules of governed types, store, and do what follows."""
     changes = await _changes(context, writes, before)
     steps = await governance.judge(context, connection, writes)
     wanted = [change for change in changes if change is not None]
     if not wanted:
-        return [None] * len(writes)
+        return [None] * len(writes), []
     try:
         saved = iter(await store.save(connection, context.server.numbers, wanted, integrity=context.server.integrity))
     except store.Dangling as dangling:
         raise _explained(context, dangling, writes) from None
-    found = [None if change is None else next(saved) for change in changes]
-    if steps:
-        await governance.follow(context, connection, steps)
-        await _note_effects(context, connection, writes, found, steps)
-    return found
+    await governance.follow(context, connection, steps)
+    return [None if change is None else next(saved) for change in changes], steps
 
 
 async def _note_effects(
@@ -123,7 +129,7 @@ async def _changes(context: Context, writes: Sequence[Write], before: Callable[[
     return changes
 
 
-async def put(context: Context, connection: Connection, resources: Sequence[Json]) -> list[Saved]:
+async def put(context: Context, connection: Connection, resources: Sequence[Json]) -> None:
     """Store whole resources, each with its id, on behalf of `context.principal`. For services, within a transaction.
 
     Raises what any write raises. Nothing about them is conditional: lock them first (`store.resources.lock`).
@@ -133,7 +139,7 @@ async def put(context: Context, connection: Connection, resources: Sequence[Json
         request = FhirRequest("PUT", Interaction.UPDATE, resource["resourceType"], resource["id"], body=resource)
         checked = check(resource, request.type)
         writes.append(Write(request, request.type, request.id, "PUT", resource=resource, checked=checked))
-    return [one for one in await save(context, connection, writes) if one is not None]
+    await _store(context, connection, writes)
 
 
 def _explained(context: Context, dangling: store.Dangling, writes: Sequence[Write]) -> Conflict:

@@ -57,11 +57,11 @@ async def judge(context: Context, connection: Connection, writes: Sequence[Write
 
     What CareLoop does by itself follows from rules already and is not judged again.
     """
+    governed = [write for write in writes if not write.settled and is_governed(context, write)]
+    stored = await _lock_stored(context, connection, governed)
     steps = []
-    for write in writes:
-        if write.settled or not is_governed(context, write):
-            continue
-        step = await _step(context, connection, write)
+    for write in governed:
+        step = _step(write, stored.get((write.type, write.id)))
         steps.append(step)
         if context.principal != SYSTEM:
             await _judge(context, connection, write, step)
@@ -80,10 +80,23 @@ async def _judge(context: Context, connection: Connection, write: Write, step: S
         raise type(problem)(issues=issues, headers=problem.headers) from None
 
 
-async def _step(context: Context, connection: Connection, write: Write) -> Step:
-    stored = None
+async def _lock_stored(
+    context: Context, connection: Connection, writes: Sequence[Write]
+) -> dict[tuple[str, str], Stored]:
+    """What is stored of the resources to be written, by type and id, kept until the transaction ends."""
+    ids: dict[str, list[str]] = {}
+    for write in writes:
+        if write.expect != FRESH:
+            ids.setdefault(write.type, []).append(write.id)
+    found = {}
+    for type_name in sorted(ids):
+        stored = await resources.lock_all(connection, type_name, ids[type_name], context.visible)
+        found.update({(type_name, id_): one for id_, one in stored.items()})
+    return found
+
+
+def _step(write: Write, stored: Stored | None) -> Step:
     if write.expect != FRESH:
-        stored = await resources.lock(connection, write.type, write.id, context.visible)
         _check_version(write, stored)
     after = None if write.deletes or write.resource is None else write.resource | {"id": write.id}
     return Step(write.type, write.id, _json(stored), after)

@@ -17,19 +17,22 @@ _LOCK = 7268
 # What may be claimed of the deliveries `d` at the time `moment`. A lease that ran out stays in its row, so that whoever
 # takes the delivery over knows that somebody may have sent it. Within a referral and endpoint the identifiers grow in
 # the order of commits, because those who write them hold the referral's lock (`interactions/governance.py`).
-_DUE = """
-      d.endpoint_id = e.endpoint_id AND d.state = 'pending' AND d.next_at <= moment
+# `min` is not NOT EXISTS, and what waits is below infinity, so that no statistics make the planner walk the whole queue
+# for each delivery (the predicates of the indexes in `tables.py` leave it one for each condition).
+_WAITS = "d.state = 'pending' AND d.next_at < 'infinity'"
+_DUE = f"""
+      d.endpoint_id = e.endpoint_id AND {_WAITS} AND d.next_at <= moment
       AND (d.lease_until IS NULL OR d.lease_until <= moment)
-      AND NOT EXISTS (
-        SELECT FROM delivery AS p WHERE p.referral = d.referral AND p.endpoint_id = d.endpoint_id
-          AND p.state = 'pending' AND p.id < d.id)
+      AND d.id = (SELECT min(p.id) FROM delivery AS p WHERE p.referral = d.referral
+                  AND p.endpoint_id = d.endpoint_id AND p.state = 'pending')
 """
 
-# How many more deliveries the endpoint `e` may get. While its breaker is not closed, one at a time is a probe.
+# How many more deliveries the endpoint `e` may get. Those that whoever claims has `done` are only still to be settled:
+# nothing is sent for them any more. While its breaker is not closed, one at a time is a probe.
 _ROOM = """
       (CASE WHEN s.open_until IS NULL THEN most WHEN s.open_until <= moment THEN 1 ELSE 0 END
        - (SELECT count(*) FROM delivery AS h WHERE h.endpoint_id = e.endpoint_id AND h.lease IS NOT NULL
-          AND h.state = 'pending' AND h.lease_until > moment))
+          AND h.state = 'pending' AND h.lease_until > moment AND h.id <> ALL (done)))
 """
 
 _BODY = """
@@ -39,9 +42,9 @@ DECLARE
   mine text[];
 BEGIN
   WITH RECURSIVE waiting AS (
-    (SELECT d.endpoint_id FROM delivery AS d WHERE d.state = 'pending' ORDER BY d.endpoint_id LIMIT 1)
+    (SELECT d.endpoint_id FROM delivery AS d WHERE {waits} ORDER BY d.endpoint_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT d.endpoint_id FROM delivery AS d WHERE d.state = 'pending' AND d.endpoint_id > w.endpoint_id
+    SELECT (SELECT d.endpoint_id FROM delivery AS d WHERE {waits} AND d.endpoint_id > w.endpoint_id
             ORDER BY d.endpoint_id LIMIT 1)
     FROM waiting AS w WHERE w.endpoint_id IS NOT NULL
   ), ready AS MATERIALIZED (
@@ -90,13 +93,14 @@ END
 
 def create() -> str:
     """The CREATE FUNCTION statement."""
-    body = _BODY.format(due=_DUE, room=_ROOM, lock=_LOCK)
+    body = _BODY.format(waits=_WAITS, due=_DUE, room=_ROOM, lock=_LOCK)
     return (
-        f"CREATE FUNCTION {NAME} (token uuid, seconds double precision, wanted integer, most integer) RETURNS TABLE "
+        f"CREATE FUNCTION {NAME} (token uuid, seconds double precision, wanted integer, most integer, done bigint[]) "
+        "RETURNS TABLE "
         "(id bigint, message_id uuid, referral text, task_id text, kind text, endpoint_id text, dialect text, "
         "in_doubt boolean, attempts integer, remembered text, is_polled boolean, at timestamptz) "
-        f"LANGUAGE plpgsql AS $careloop$ {body} $careloop$"
+        f"LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $careloop$ {body} $careloop$"
     )
 
 
-CALL = f"SELECT * FROM {NAME}($1, $2, $3, $4)"
+CALL = f"SELECT * FROM {NAME}($1, $2, $3, $4, $5)"

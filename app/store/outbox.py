@@ -119,14 +119,17 @@ class Claimed:
     lease: UUID
 
 
-async def claim(connection: Connection, *, lasting: float, wanted: int, concurrency: int) -> list[Claimed]:
+async def claim(
+    connection: Connection, *, lasting: float, wanted: int, concurrency: int, done: Sequence[int] = ()
+) -> list[Claimed]:
     """Up to `wanted` deliveries that are due, at most `concurrency` in hand per endpoint, over all workers.
 
     They are ours for `lasting` seconds. A delivery waits for those before it of its referral to the same endpoint. One
-    whose worker disappeared is taken over, in doubt.
+    whose worker disappeared is taken over, in doubt. Those `done` (ids) in this worker, but for the note of how they
+    ended, count as in hand no more.
     """
     lease = uuid4()
-    rows = await connection.fetch(claim_function.CALL, lease, lasting, wanted, concurrency)
+    rows = await connection.fetch(claim_function.CALL, lease, lasting, wanted, concurrency, done)
     return [_claimed(row, lease) for row in rows]
 
 

@@ -147,7 +147,13 @@ class DeliveryRow(SQLModel, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         Index("delivery_task_id", "task_id"),
-        Index("delivery_due", "endpoint_id", "next_at", postgresql_where=text("state = 'pending'")),
+        Index(
+            "delivery_due",
+            "endpoint_id",
+            "next_at",
+            "id",
+            postgresql_where=text("state = 'pending' AND next_at < 'infinity'"),
+        ),
         Index("delivery_leased", "endpoint_id", postgresql_where=text("lease IS NOT NULL")),
         Index("delivery_order", "referral", "endpoint_id", "id", postgresql_where=text("state = 'pending'")),
         Index("delivery_dead", "task_id", postgresql_where=text("state = 'dead'")),
