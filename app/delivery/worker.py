@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from app import telemetry
 from app.delivery.attempt import Attempt, Tools
 from app.delivery.fence import LeaseLost
-from app.delivery.retry import Outcome
+from app.delivery.retry import Endpoint, Outcome
 from app.delivery.settle import Finished, Pace, settle
 from app.delivery.upkeep import Duties, Upkeep
 from app.errors import Unavailable
@@ -183,9 +183,10 @@ class Worker:
         try:
             started = self._now()
             outcome = await self._outcome(held)
-            held.done = True
-            self._woken.set()  # the endpoint may get the next one while this one is settled
             if outcome is not None:
+                # An endpoint that works may get the next one while this is settled; failures are counted first.
+                held.done = outcome.endpoint is Endpoint.WORKS
+                self._woken.set()
                 spent = self._now() - started
                 await self._conclude(Finished(claimed, outcome, claimed.at, round(spent * 1000)))
         except asyncio.CancelledError:

@@ -28,11 +28,12 @@ _DUE = f"""
 """
 
 # How many more deliveries the endpoint `e` may get. Those that whoever claims has `done` are only still to be settled:
-# nothing is sent for them any more. While its breaker is not closed, one at a time is a probe.
+# nothing is sent for them any more. While its breaker is not closed, one at a time is a probe, until that is settled.
 _ROOM = """
-      (CASE WHEN s.open_until IS NULL THEN most WHEN s.open_until <= moment THEN 1 ELSE 0 END
-       - (SELECT count(*) FROM delivery AS h WHERE h.endpoint_id = e.endpoint_id AND h.lease IS NOT NULL
-          AND h.state = 'pending' AND h.lease_until > moment AND h.id <> ALL (done)))
+      (SELECT CASE WHEN s.open_until IS NULL THEN most - count(*) FILTER (WHERE h.id <> ALL (done))
+                   WHEN s.open_until <= moment THEN 1 - count(*) ELSE 0 END
+       FROM delivery AS h WHERE h.endpoint_id = e.endpoint_id AND h.lease IS NOT NULL
+         AND h.state = 'pending' AND h.lease_until > moment)
 """
 
 _BODY = """

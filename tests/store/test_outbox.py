@@ -31,8 +31,8 @@ async def order(connections: Connections, referral: str, endpoint: str = "e", ki
         await outbox.enqueue(connection, [Order(kind, f"t-{referral}", f"ServiceRequest/{referral}", endpoint)], now)
 
 
-async def claim(connections: Connections, *, wanted: int = 100, concurrency: int = 4, lasting: float = 60) -> list[int]:
-    return [one.id for one in await claimed(connections, wanted=wanted, concurrency=concurrency, lasting=lasting)]
+async def claim(connections: Connections, **how: Any) -> list[int]:
+    return [one.id for one in await claimed(connections, **how)]
 
 
 async def claimed(connections: Connections, **how: Any) -> list[Claimed]:
@@ -103,6 +103,24 @@ async def test_an_endpoint_never_gets_more_than_its_number_however_many_claim(co
     assert len(ids) == len(set(ids)) == 6
     counts = await sql(connections, "SELECT count(*) AS n FROM delivery WHERE lease IS NOT NULL GROUP BY endpoint_id")
     assert [row["n"] for row in counts] == [2, 2, 2]
+
+
+async def test_what_is_done_leaves_its_place_before_it_is_settled(connections: Connections) -> None:
+    for number in range(6):
+        await order(connections, str(number))
+    assert await claim(connections, concurrency=2) == [1, 2]
+    assert await claim(connections, concurrency=2) == []
+    assert await claim(connections, concurrency=2, done=[1]) == [3]
+    assert await claim(connections, concurrency=2, done=[1]) == []
+
+
+async def test_a_probe_keeps_its_place_until_it_is_settled(connections: Connections) -> None:
+    for number in range(3):
+        await order(connections, str(number))
+    async with connections.lease() as connection:
+        await settlements.count_failures(connection, {"e": 5}, 0)
+    assert await claim(connections) == [1]
+    assert await claim(connections, done=[1]) == []
 
 
 async def test_the_longest_waiting_come_first(connections: Connections) -> None:

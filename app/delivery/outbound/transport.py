@@ -21,6 +21,7 @@ import httpcore
 import httpx
 
 from app.delivery.dialects.base import TOO_LARGE, InDoubt, Misconfigured, NotSent
+from app.delivery.outbound import stream
 from app.delivery.outbound.address import Address
 from app.delivery.outbound.guard import Guard, IPAddress, numeric
 from app.delivery.outbound.tls import complaint
@@ -97,7 +98,6 @@ class _Network(httpcore.AsyncNetworkBackend):
         self._guard = guard
         self._encrypted = encrypted
         self._resolve = resolve
-        self._plain = httpcore.AnyIOBackend()
 
     async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
         until = asyncio.get_running_loop().time() + CONNECT_SECONDS
@@ -115,8 +115,9 @@ class _Network(httpcore.AsyncNetworkBackend):
         for number, address in enumerate(addresses):
             share = (until - asyncio.get_running_loop().time()) / (len(addresses) - number)
             try:
-                return _Stream(await self._plain.connect_tcp(str(address), port, max(share, 0.01)), host)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                async with asyncio.timeout(max(share, 0.01)):
+                    return _Stream(await stream.connect(str(address), port), host)
+            except OSError:
                 continue
         raise NotSent(f"Nothing takes connections at {host} port {port}.")
 
@@ -127,7 +128,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     The timeouts that httpcore hands on are left alone: the whole request has a deadline (`wire`).
     """
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream, host: str) -> None:
+    def __init__(self, inner: stream.Stream, host: str) -> None:
         self._inner = inner
         self._host = host
         self._waiting = bytearray()
@@ -159,14 +160,14 @@ class _Stream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: Any, **__: Any
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return _Stream(await self._inner.start_tls(ssl_context, server_hostname, CONNECT_SECONDS), self._host)
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-            reason = error.args[0] if error.args else None
-            if isinstance(reason, ssl.SSLError) and (wrong := complaint(reason)):
+            await self._inner.encrypt(ssl_context, server_hostname, CONNECT_SECONDS)
+        except OSError as error:
+            if isinstance(error, ssl.SSLError) and (wrong := complaint(error)):
                 raise Misconfigured(f"{self._host}: {wrong}.") from None
             raise NotSent(f"No encrypted connection to {self._host} came about.") from None
         except UnicodeError:
             raise Misconfigured(f"{self._host} is not a name that a certificate can have.") from None
+        return self
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -189,15 +190,15 @@ async def lookup(guard: Guard, resolve: Resolve, host: str, port: int, encrypted
 
 async def handshake(guard: Guard, resolve: Resolve, address: Address, tls: ssl.SSLContext) -> float | None:
     """Connect, without sending anything. Returns when its certificate ends (Unix time); None without encryption."""
-    stream = await _Network(guard, address.encrypted, resolve).connect_tcp(address.host, address.port)
+    connected = await _Network(guard, address.encrypted, resolve).connect_tcp(address.host, address.port)
     try:
         if not address.encrypted:
             return None
-        stream = await stream.start_tls(tls, address.host)
-        certificate = stream.get_extra_info("ssl_object").getpeercert()
+        connected = await connected.start_tls(tls, address.host)
+        certificate = connected.get_extra_info("ssl_object").getpeercert()
         return ssl.cert_time_to_seconds(certificate["notAfter"])
     finally:
-        await stream.aclose()
+        await connected.aclose()
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
