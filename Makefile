@@ -8,6 +8,8 @@ UV := .venv/uv/bin/uv
 UV_VERSION := 0.13.9
 READY := .venv/.ready
 CODE := app alembic tests bench tools
+# What is said about the program: checked by `make check`, and left out of `make test`.
+DESCRIPTIONS := tests/docs tests/openapi/test_document.py tests/openapi/test_examples.py
 LOCK := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-annotate --quiet
 
@@ -44,16 +46,17 @@ demo: setup ## serve with made-up data at http://127.0.0.1:8000
 serve: setup ## serve what is in data/, or the database of CARELOOP_DATABASE_URL
 	@$(BIN)/careloop serve
 
-check: setup ## style, types, layers, schema
+check: setup ## style, types, layers, schema, guides, description of the API
 	$(BIN)/ruff check $(wildcard $(CODE))
 	$(BIN)/ruff format --check $(wildcard $(CODE))
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
 	env -u CARELOOP_DATABASE_URL $(BIN)/careloop migrate --check --data-dir "$$scratch" && echo 'The migrations make the tables as declared.'
+	$(BIN)/pytest -q -n $(JOBS) --dist worksteal $(DESCRIPTIONS)
 
-test: setup ## every test but the slow ones
-	$(BIN)/pytest -n $(JOBS) $(ARGS)
+test: setup ## every test but the slow ones and those of `make check`
+	$(BIN)/pytest -n $(JOBS) $(addprefix --ignore=,$(DESCRIPTIONS)) $(ARGS)
 
 slow: setup ## the slow tests; results go to docs/slow.md
 	$(BIN)/pytest -m slow $(ARGS)

@@ -1,6 +1,9 @@
-"""Make `app/fhir/definitions/search-parameters.json` from the condensed HL7 search parameters.
+"""Make `app/fhir/definitions/search-parameters.json` from HL7's search parameters.
 
 Usage: python -m tools.generate_search_parameters SEARCH_PARAMETERS_JSON
+
+The argument is HL7's Bundle (`search-parameters.json` in https://hl7.org/fhir/R4/definitions.json.zip), or a list of
+what counts in it.
 
 `more-search-parameters.json` beside this file has those of other guides, in the same form: US Core 6 and later, SDOH
 Clinical Care, and HL7's extensions. Two differ from what is published: `race` and `ethnicity` find the Coding, where US
@@ -75,7 +78,7 @@ def for_type(part: str, type_name: str) -> str | None:
 
 
 def expression_of(definition: Row, type_name: str) -> str | None:
-    if not definition["expression"] or (type_name, definition["code"]) in WITHOUT_EXPRESSION:
+    if not definition.get("expression") or (type_name, definition["code"]) in WITHOUT_EXPRESSION:
         return None
     parts = (for_type(part, type_name) for part in union_parts(definition["expression"]))
     return " | ".join(dict.fromkeys(part for part in parts if part)) or None
@@ -187,9 +190,19 @@ def generate(definitions: list[Row], present: Iterable[Row]) -> list[Row]:
     return rows
 
 
+def definitions(found: Any) -> list[Row]:
+    """Of HL7's Bundle the resources, with components that name their definitions by id; a list stays what it is."""
+    if isinstance(found, list):
+        return found
+    listed: list[Row] = [entry["resource"] for entry in found["entry"]]
+    for part in (part for definition in listed for part in definition.get("component", ())):
+        part["definition"] = part["definition"].rpartition("/")[2]
+    return listed
+
+
 def main(source: Path) -> None:
     present = json.loads(TARGET.read_text()) if TARGET.exists() else []
-    rows = generate(json.loads(source.read_text()) + json.loads(MORE.read_text()), present)
+    rows = generate(definitions(json.loads(source.read_text())) + json.loads(MORE.read_text()), present)
     lines = ",\n".join(json.dumps({"id": row["id"]} | row, separators=(",", ":")) for row in rows)
     TARGET.write_text("[\n" + lines + "\n]\n")
 

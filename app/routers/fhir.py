@@ -42,7 +42,7 @@ class Fhir:
             body = wire.body_of(result, request.query)
         except Exception as error:
             result = wire.refusal(_problem(error, request_id))
-            body = result.body or b""
+            body = wire.body_of(result, request.query if request else ())
         start = wire.start_headers(result, self.server.base_url)
         head = scope["method"] == "HEAD"
         await wire.respond(send, result, body, start, request_id=request_id, head=head)

@@ -140,9 +140,8 @@ async def test_leases_of_long_attempts_are_extended(world: Outgoing, recipient: 
     recipient.pause = 4.5
     brief = {"lease": 2.0, "attempt_timeout": 0.1}
     await world.refer(await world.endpoint(recipient.address))
-    async with outgoing(world.settings.database_url or "") as other:
-        async with world.working(**brief), other.working(**brief):
-            await world.settled("delivered", seconds=20)
+    async with outgoing(world.settings.database_url or "") as other, world.working(**brief), other.working(**brief):
+        await world.settled("delivered", seconds=20)
     assert len(recipient.of("POST")) == 1
     assert [one["outcome"] for one in await world.attempts()] == ["delivered"]
 

@@ -103,6 +103,13 @@ async def test_pretty(fhir: Fhir, path: str, pretty: str):
     assert response.json() == await fhir.read(path)
 
 
+async def test_refusals_are_pretty_too(fhir: Fhir):
+    """#parameters: _pretty goes with every answer."""
+    refused = await fhir.get("Patient/nobody-is-here?_pretty=true")
+    assert refused.status_code == 404
+    assert refused.text.splitlines()[1].startswith('  "resourceType"')
+
+
 async def test_pretty_keeps_decimals(fhir: Fhir):
     """datatypes.html#decimal: precision survives any way of printing."""
     raw = b'{"resourceType":"Basic","code":{"text":"x"},"extension":[{"url":"https://e.org","valueDecimal":1.00}]}'

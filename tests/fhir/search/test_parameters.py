@@ -6,7 +6,7 @@ import pytest
 
 from app.fhir.definitions import required_codes, resource_types
 from app.fhir.search.parameters import REFERENCE_LINK, Kind, SearchParameter, parameter, parameters
-from tools.generate_search_parameters import generate
+from tools.generate_search_parameters import definitions, generate
 
 EVERY = [p for name in resource_types() for p in parameters(name).values()]
 
@@ -124,6 +124,17 @@ def test_generating_again_keeps_ids_and_appends_new_ones() -> None:
     again = generate([definition("q", "Patient.active"), definition("a", "Patient.language")], first)
     assert {row["code"]: row["id"] for row in first} == {"m": 1, "q": 2}
     assert {row["code"]: row["id"] for row in again} == {"q": 2, "a": 3}
+
+
+def test_the_bundle_that_hl7_publishes_is_read_like_a_list() -> None:
+    part = {"definition": "http://hl7.org/fhir/SearchParameter/gender", "expression": "gender"}
+    pair = definition("pair", "Patient", "composite") | {"component": [part]}
+    silent = {key: value for key, value in definition("silent", "").items() if key != "expression"}
+    listed = [definition("gender", "Patient.gender"), pair, silent]
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": each} for each in listed]}
+    rows = {row["code"]: row for row in generate(definitions(bundle), [])}
+    assert rows["pair"]["components"] == [{"code": "gender", "kind": "token", "expression": "gender"}]
+    assert "expression" not in rows["silent"]
 
 
 def test_generating_shares_rows_only_of_equal_sets_and_kinds() -> None:
