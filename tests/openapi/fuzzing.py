@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,10 +22,11 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`said` is its whole report; `cases` how many requests it sent."""
+    """`said` is its whole report; `cases` how many requests it sent; `links` how many kinds of links it followed."""
 
     code: int
     cases: int
+    links: int
     said: str
 
 
@@ -70,8 +72,14 @@ def _run(base: str, place: Path, arguments: Sequence[str], patience: int) -> Fou
         check=False,
     )
     report = json.loads((place / "found.json").read_text()) if (place / "found.json").is_file() else {}
-    return Found(done.returncode, _cases(report), done.stdout + done.stderr)
+    said = done.stdout + done.stderr
+    return Found(done.returncode, _cases(report), _links(said), said)
 
 
 def _cases(report: dict[str, Any]) -> int:
     return int(report.get("test_cases", {}).get("generated", 0))
+
+
+def _links(said: str) -> int:
+    found = re.search(r"API Links: +(\d+) covered", said)
+    return int(found[1]) if found else 0

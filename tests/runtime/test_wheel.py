@@ -44,5 +44,9 @@ def test_a_wheel_migrates_and_serves(tmp_path: Path, empty_database: str, unused
         made = httpx.post(f"{server.base}/Patient", json={"resourceType": "Patient", "active": True})
         assert made.status_code == 201
         assert httpx.get(made.headers["location"]).json()["active"] is True
+        described = httpx.get(f"{server.origin}/openapi.json", timeout=30).json()
+        assert described["components"]["examples"]["refer"]["value"]["resourceType"] == "Parameters"
+        for path in ("docs", "docs/start.js", "docs/page.css", "docs/swagger-ui-bundle.js"):
+            assert httpx.get(f"{server.origin}/{path}").status_code == 200, path
     finally:
         assert server.stop() == 0

@@ -42,7 +42,9 @@ def _one_of(*values: str) -> Json:
 
 _QUERY = (
     _query(
-        "_format", "The format of the answer, which is JSON: `json` or `application/fhir+json`. Goes before Accept."
+        "_format",
+        "The format of the answer, which is JSON. Goes before Accept.",
+        _one_of("json", "application/fhir+json", "application/json", "text/json"),
     ),
     _query("_pretty", "`true` for indented JSON."),
     _query("_count", "How many resources a page may hold; for a search, 0 asks for the total alone.", _WHOLE),

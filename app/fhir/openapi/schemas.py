@@ -119,6 +119,8 @@ def _object(path: str) -> Json:
     required += [element.name for element in elements.values() if element.min and not element.choice]
     if required:
         made["required"] = required
+    else:
+        made["minProperties"] = 1  # R4 json.html: objects are never empty
     if choices := [element for element in elements.values() if element.min and element.choice]:
         names = " and ".join(f"one of {', '.join(f'`{name}`' for name in each.json_names())}" for each in choices)
         made["description"] = f"There must be {names}."
