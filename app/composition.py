@@ -17,14 +17,14 @@ from app.delivery.probe import probe
 from app.delivery.upkeep import Duties
 from app.delivery.worker import Policy, Worker
 from app.interactions.context import Server
-from app.services import sequence
 from app.services.registry import extensions
+from app.services.workflow import sequence
 from app.settings import BadSetting, Settings
 from app.store.connections import Connections
 from app.store.loader import Loaders
 from app.store.notify import Notifier
 from app.store.numbers import Numbers
-from app.store.outbox import TOPIC
+from app.store.referrals.outbox import TOPIC
 from app.store.secret import Secrets
 from app.store.writer import Writer
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 LATEST = HERE / "results" / "latest.json"
-README = HERE / "README.md"
+PAGES = (HERE / "README.md", HERE.parent / "README.md")
 START, END = "<!-- results -->", "<!-- end of results -->"
 
 
@@ -77,4 +77,5 @@ def inserted(text: str, table: str) -> str:
 def write(rows: Sequence[Row], conditions: str) -> None:
     LATEST.parent.mkdir(exist_ok=True)
     LATEST.write_text(json.dumps([asdict(found) for found in rows], indent=1) + "\n")
-    README.write_text(inserted(README.read_text(), f"{conditions}\n\n{markdown(rows)}"))
+    for page in PAGES:
+        page.write_text(inserted(page.read_text(), f"{conditions}\n\n{markdown(rows)}"))

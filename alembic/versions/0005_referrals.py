@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from app.store import claim_function
+from app.store.referrals import claim_function
 
 revision: str = "0005"
 down_revision: str | Sequence[str] | None = "0004"

@@ -36,10 +36,10 @@ from app.errors import Conflict
 from app.fhir import json
 from app.fhir.types import Json
 from app.settings import BadSetting, Settings
-from app.store import endpoints
 from app.store.connections import Connections
 from app.store.migrate import migrate
 from app.store.predicate import EVERYTHING
+from app.store.referrals import endpoints
 from app.store.resources import read
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=(__doc__ or "").partition("\n")[0])

@@ -23,12 +23,12 @@ from app.delivery.fence import Fenced, LeaseLost, Nowhere
 from app.delivery.package import Incomplete, endpoint_of, load, subject_id
 from app.delivery.retry import Endpoint, Meaning, Next, Outcome, Verdict, final, verdict
 from app.errors import Unavailable
-from app.fhir import dialects
+from app.fhir.own import dialects
 from app.fhir.types import Json
 from app.interactions.context import Context
-from app.store import endpoint_states, outbox
 from app.store.errors import TryAgain
-from app.store.outbox import Claimed, Kind, State
+from app.store.referrals import endpoint_states, outbox
+from app.store.referrals.outbox import Claimed, Kind, State
 
 _MARGIN = 5.0
 """Seconds after the limit of an exchange at which an attempt is ended from outside."""

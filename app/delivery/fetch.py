@@ -12,8 +12,8 @@ from typing import Any
 
 from app.delivery import remote
 from app.delivery.dialects.base import Exchange, Receipt, Unsuitable
-from app.fhir import workflow
 from app.fhir.references import local
+from app.fhir.referrals import workflow
 from app.fhir.types import Json
 from app.interactions.context import Context
 from app.services import stored

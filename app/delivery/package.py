@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from app.delivery.dialects.base import Package
-from app.fhir import codes, workflow
 from app.fhir.json import loads
+from app.fhir.own import codes
 from app.fhir.references import local
+from app.fhir.referrals import workflow
 from app.fhir.types import Json
 from app.interactions.context import Context
-from app.store.outbox import Claimed, Kind
+from app.store.referrals.outbox import Claimed, Kind
 from app.store.resources import Stored
 
 _BEHIND: Mapping[str, tuple[str, ...]] = {

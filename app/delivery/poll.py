@@ -19,8 +19,9 @@ from app.delivery import remote
 from app.delivery.dialects.base import TOO_LARGE, DeliveryProblem, Exchange, Unsuitable
 from app.delivery.feed import changed_at, pages
 from app.errors import Problem
-from app.fhir import codes, dialects, workflow
 from app.fhir.bundles import instant
+from app.fhir.own import codes, dialects
+from app.fhir.referrals import workflow
 from app.fhir.types import Json
 from app.interactions.context import Context
 from app.services import stored
@@ -28,9 +29,9 @@ from app.services.inbound import answers, outputs
 from app.services.inbound.copies import token
 from app.services.inbound.told import as_task
 from app.services.inbound.trying import again
-from app.store import conflicts, polls
-from app.store.conflicts import Conflict, Kind
-from app.store.polls import Sent
+from app.store.referrals import conflicts, polls
+from app.store.referrals.conflicts import Conflict, Kind
+from app.store.referrals.polls import Sent
 
 OVERLAP = timedelta(minutes=5)
 """So much before the cursor is asked for again: servers commit changes later than they date them."""

@@ -8,7 +8,7 @@ from app.delivery.dialects import DIALECTS
 from app.delivery.dialects.base import Exchange, Refused, Unsuitable
 from app.delivery.dialects.capabilities import Statement
 from app.delivery.dialects.creates import get
-from app.fhir import dialects
+from app.fhir.own import dialects
 
 _ASKED = ("Task", "ServiceRequest", "DocumentReference", "Communication", "Patient")
 

@@ -20,7 +20,7 @@ from app.delivery.dialects.base import (
     Unsuitable,
 )
 from app.delivery.schedule import retry_after
-from app.store.outbox import State
+from app.store.referrals.outbox import State
 
 _LONGEST_DETAIL = 500
 

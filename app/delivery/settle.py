@@ -14,16 +14,17 @@ from typing import Any
 
 from app.delivery.retry import Endpoint, Outcome
 from app.delivery.schedule import delay
-from app.fhir import codes
 from app.fhir.bundles import instant
 from app.fhir.json import loads
+from app.fhir.own import codes
 from app.fhir.types import Json
 from app.interactions import commit, governance
 from app.interactions.context import Context
-from app.store import endpoint_states, resources, settlements
+from app.store import resources
 from app.store.connections import Connection
-from app.store.outbox import Claimed, Kind, State
-from app.store.settlements import Settled, Settlement
+from app.store.referrals import endpoint_states, settlements
+from app.store.referrals.outbox import Claimed, Kind, State
+from app.store.referrals.settlements import Settled, Settlement
 
 DELIVERY = "task-delivery"
 _TOLD = {State.DELIVERED: "delivered", State.DEAD: "failed", State.MANUAL: "manual"}

@@ -14,17 +14,19 @@ from app.delivery.dialects.base import DeliveryProblem
 from app.delivery.retry import Outcome
 from app.delivery.settle import Finished, Pace, settle
 from app.errors import Problem
-from app.fhir import codes, workflow
 from app.fhir.json import loads
+from app.fhir.own import codes
+from app.fhir.referrals import workflow
 from app.fhir.types import Json
 from app.interactions import governance
 from app.interactions.context import Context, Server
 from app.security.principal import SYSTEM
-from app.services import referral_tasks
-from app.store import endpoint_states, outbox, resources
+from app.services.workflow import tasks as referral_tasks
+from app.store import resources
 from app.store.connections import Connection
 from app.store.errors import TryAgain
-from app.store.outbox import State
+from app.store.referrals import endpoint_states, outbox
+from app.store.referrals.outbox import State
 
 MINUTE = 60.0
 _POLLS = 8

@@ -20,12 +20,12 @@ from app.delivery.upkeep import Duties, Upkeep
 from app.errors import Unavailable
 from app.interactions.context import Context, Server
 from app.security.principal import SYSTEM
-from app.store import outbox
 from app.store.errors import TryAgain
 from app.store.gather import Gather
 from app.store.notify import listen
-from app.store.outbox import Claimed, State
-from app.store.settlements import Settled
+from app.store.referrals import outbox
+from app.store.referrals.outbox import Claimed, State
+from app.store.referrals.settlements import Settled
 
 QUICK, SLOW = 0.1, 0.5
 """Seconds between two looks for work: at first, and when there has been none for a while."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.fhir.definitions import compartments, resource_types
-from app.fhir.own_definitions import definition_url, parameter_url
+from app.fhir.own.definitions import definition_url, parameter_url
 from app.fhir.routes import Route
 from app.fhir.search.parameters import Kind, SearchParameter
 from app.fhir.types import Interaction, Json

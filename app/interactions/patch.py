@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from app.errors import Issue, Unprocessable
-from app.fhir import patch_fhirpath, patch_json
 from app.fhir.json import loads
+from app.fhir.patch import fhirpath_patch as patch_fhirpath
+from app.fhir.patch import json_patch as patch_json
 from app.fhir.types import FhirRequest, Json
 from app.fhir.validation import check
 from app.interactions.context import Context

@@ -6,7 +6,7 @@ import re
 
 from app.errors import Gone, Malformed, NotFound
 from app.fhir.json import dumps
-from app.fhir.own_definitions import own_definition
+from app.fhir.own.definitions import own_definition
 from app.fhir.preferences import etags, http_date, parse_http_date
 from app.fhir.subset import PARAMETERS, WHOLE, Subset, cut, requested
 from app.fhir.types import FhirRequest, FhirResult

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
-from app.fhir import codes
 from app.fhir.bundles import instant
+from app.fhir.own import codes
 from app.fhir.types import Json
 from app.receiver.ledger import identifier_of
 from app.receiver.options import Options

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from app.errors import Conflict, Issue, Malformed, NotFound, PreconditionFailed
-from app.fhir import bundles, dialects, patch_json
+from app.fhir import bundles
+from app.fhir.own import dialects
+from app.fhir.patch import json_patch as patch_json
 from app.fhir.preferences import etags, json_given
 from app.fhir.search.parser import parse_query
 from app.fhir.types import FhirRequest, FhirResult, Interaction, Json

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from app.fhir import codes
 from app.fhir.bundles import instant
 from app.fhir.json import loads
+from app.fhir.own import codes
 from app.fhir.references import local
 from app.fhir.types import Json
 from app.receiver.record import Record, Stored, identifiers, moment, now

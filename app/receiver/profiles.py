@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.fhir import dialects
 from app.fhir.bundles import instant
+from app.fhir.own import dialects
 from app.fhir.search.parameters import Kind, parameters
 from app.fhir.types import Interaction, Json
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.errors import Malformed, NotAllowed, Problem
-from app.fhir import bundles, dialects, links, transactions
+from app.fhir import bundles, links, transactions
+from app.fhir.own import dialects
 from app.fhir.types import FhirResult
 from app.fhir.validation import check
 from app.receiver.interactions import Call, already, take, update

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import httpx
 
-from app.fhir import dialects
 from app.fhir.json import dumps, loads
+from app.fhir.own import dialects
 from app.fhir.types import Json
 from app.receiver import answers, ledger, people
 from app.receiver.answers import Verdict, verdict

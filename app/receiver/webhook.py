@@ -13,8 +13,8 @@ from hashlib import sha256
 from typing import Any
 
 from app.errors import Malformed, Problem
-from app.fhir import dialects
 from app.fhir.json import loads
+from app.fhir.own import dialects
 from app.fhir.types import Json
 from app.receiver import ledger, people
 

@@ -13,7 +13,7 @@ import httpx
 
 from app import telemetry
 from app.errors import Problem
-from app.fhir import dialects
+from app.fhir.own import dialects
 from app.receiver import people, reading, visits
 from app.receiver.options import Options
 from app.receiver.profiles import PROFILES

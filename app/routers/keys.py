@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 
 from app.errors import Problem
 from app.interactions.context import Server
-from app.store.endpoints import JWKS_MAX_AGE, published_keys
+from app.store.referrals.endpoints import JWKS_MAX_AGE, published_keys
 
 _MAY_BE_KEPT = {"Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"}
 _IS_NOT_KEPT = {"Cache-Control": "no-store"}

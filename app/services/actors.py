@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.fhir.references import Target
+from app.fhir.referrals.workflow import EITHER, OWNER, REQUESTER, Side
 from app.fhir.types import Json
-from app.fhir.workflow import EITHER, OWNER, REQUESTER, Side
 from app.interactions.context import Context
 from app.security.principal import Principal
 from app.services import stored

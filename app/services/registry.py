@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from app.fhir import worklist as worklist_query
+from app.fhir.referrals import worklist as worklist_query
+from app.fhir.referrals.workflow import referral_key
 from app.fhir.types import Interaction
-from app.fhir.workflow import referral_key
 from app.interactions.extensions import Extensions, Governed, Handler
-from app.services import closing, intermediary, revocation, selection, sequence, teams, workflow, worklist
+from app.services import worklist
 from app.services.inbound import resolve, sources
 from app.services.referrals import check_duplicate, delivery, forward, redeliver, refer
+from app.services.workflow import closing, intermediary, revocation, selection, sequence, teams
+from app.services.workflow import rules as workflow
 
 _OPERATIONS: dict[Interaction, Handler] = {
     Interaction.REFER: refer.refer,

@@ -11,18 +11,18 @@ from dataclasses import replace
 
 from app.errors import Issue, Malformed
 from app.fhir import bundles
-from app.fhir.codes import Reason
+from app.fhir.own.codes import Reason
 from app.fhir.preferences import prefer
+from app.fhir.referrals.worklist import QUERY, REASON, told
 from app.fhir.search.parser import parse_query
 from app.fhir.search.query import Query, Total
 from app.fhir.types import FhirRequest, FhirResult
-from app.fhir.worklist import QUERY, REASON, told
 from app.interactions import paging
 from app.interactions.context import Context
 from app.interactions.includes import included
 from app.interactions.resolve import resolve
 from app.interactions.search import entries, left_out
-from app.store import worklist as store
+from app.store.referrals import worklist as store
 
 _REFUSED = frozenset({"_sort", "_explain", "_summary"})
 

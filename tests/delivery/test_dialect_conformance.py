@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from app.delivery.dialects import gravity_task
-from app.fhir import codes, validation
+from app.fhir import validation
 from app.fhir.json import dumps, loads
+from app.fhir.own import codes
 from app.fhir.types import Json
 from tests.support.packages import FLAG, REQUEST, Endpoint, answer, changed, created, package, searchset
 from tests.support.profiles import Profiles

@@ -10,7 +10,8 @@ import pytest
 from app.delivery.dialects import gravity_task
 from app.delivery.dialects.base import TOO_LARGE, InDoubt, NotSent, Receipt, Refused, Unresolvable, Unsuitable
 from app.delivery.dialects.safety import WARNING
-from app.fhir import codes, validation
+from app.fhir import validation
+from app.fhir.own import codes
 from app.fhir.types import Json
 from tests.support.packages import (
     ADDRESS,

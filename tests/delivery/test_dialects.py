@@ -8,7 +8,7 @@ import pytest
 
 from app.delivery.dialects import DIALECTS, choose
 from app.delivery.dialects.base import Misconfigured, Receipt
-from app.fhir import dialects
+from app.fhir.own import dialects
 from tests.support.packages import BASE, ENDPOINT, Endpoint, abort_package, changed, package
 
 TYPES = "http://hl7.org/fhir/resource-types"

@@ -25,8 +25,8 @@ from app.delivery.outbound.credentials import new_signing_secret
 from app.delivery.outbound.keeping import rotate
 from app.delivery.outbound.sealing import Seal, Undecipherable
 from app.errors import Conflict
-from app.store import endpoints
 from app.store.connections import Connections
+from app.store.referrals import endpoints
 from tests.support.certificates import Authority
 from tests.support.outbound import SECRET_KEY, endpoint, give, outbound_over, shared_database
 from tests.support.peers import Peer, Say, Seen, answer, reset, silence

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.store.outbox import Kind
+from app.store.referrals.outbox import Kind
 from tests.support.outgoing import PATIENT_NAME, Outgoing, outgoing, until
 from tests.support.recipient import DROP, Recipient, Reply, capable
 

@@ -17,8 +17,8 @@ from app.delivery.dialects.base import Answer
 from app.delivery.fence import Fenced, LeaseLost
 from app.delivery.retry import Endpoint, Outcome
 from app.delivery.settle import Finished, Pace, settle
-from app.store import outbox
-from app.store.outbox import Claimed, State
+from app.store.referrals import outbox
+from app.store.referrals.outbox import Claimed, State
 from tests.support.outgoing import Outgoing, end, outgoing, start_worker, until
 from tests.support.recipient import Recipient, running_recipient
 

@@ -15,7 +15,7 @@ from app.composition import outbound_of, policy_of
 from app.delivery.dialects.base import NotSent
 from app.delivery.upkeep import Duties, Upkeep
 from app.interactions.context import Context
-from app.store import outbox
+from app.store.referrals import outbox
 from tests.support.outgoing import Outgoing, end, outgoing, start_worker, until
 from tests.support.recipient import Recipient
 from tests.support.servers import RunningServer, careloop

@@ -5,8 +5,8 @@ import pytest
 from app.fhir.capabilities import capability_statement
 from app.fhir.definitions import resource_types
 from app.fhir.json import dumps
-from app.fhir.own_definitions import own_definition, parameter_url
-from app.fhir.own_operations import OPERATIONS
+from app.fhir.own.definitions import own_definition, parameter_url
+from app.fhir.own.operations import OPERATIONS
 from app.fhir.routes import ROUTES, Route
 from app.fhir.search.parameters import parameters
 from app.fhir.types import Interaction

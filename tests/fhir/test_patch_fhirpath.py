@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.fhir.json import Number
-from app.fhir.patch_elements import Content, Slots
-from app.fhir.patch_fhirpath import apply
+from app.fhir.patch.elements import Content, Slots
+from app.fhir.patch.fhirpath_patch import apply
 
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Malformed, Unprocessable
-from app.fhir.patch_fhirpath import apply
+from app.fhir.patch.fhirpath_patch import apply
 
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Malformed, Unprocessable
-from app.fhir import patch_json
 from app.fhir.json import Number, loads
-from app.fhir.patch_json import apply, same
+from app.fhir.patch import json_patch as patch_json
+from app.fhir.patch.json_patch import apply, same
 
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",

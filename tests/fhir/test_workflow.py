@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.fhir import workflow
-from app.fhir.codes import IDENTIFIER_TYPE, TASK_CODE
 from app.fhir.definitions import required_codes
-from app.fhir.workflow import (
+from app.fhir.own.codes import IDENTIFIER_TYPE, TASK_CODE
+from app.fhir.referrals import workflow
+from app.fhir.referrals.workflow import (
     CLOSED,
     EITHER,
     MOVES,

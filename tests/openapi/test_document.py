@@ -15,7 +15,7 @@ from app.fhir.openapi import parameters as own_parameters
 from app.fhir.openapi.document import document as make
 from app.fhir.openapi.statuses import errors_of
 from app.fhir.openapi.tags import CASE_MANAGEMENT, TAGS
-from app.fhir.own_operations import OPERATIONS
+from app.fhir.own.operations import OPERATIONS
 from app.fhir.routes import ROUTES
 from app.fhir.search.result_parameters import RESULT_PARAMETERS
 from app.fhir.types import Interaction

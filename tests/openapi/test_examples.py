@@ -10,10 +10,10 @@ import pytest
 from app.fhir.definitions import resource_types
 from app.fhir.openapi.examples import examples
 from app.fhir.openapi.tags import CASE_MANAGEMENT
-from app.fhir.own_operations import OPERATIONS
-from app.fhir.own_parameters import read_parameters
-from app.fhir.patch_fhirpath import apply as apply_fhirpath
-from app.fhir.patch_json import apply as apply_json
+from app.fhir.own.operations import OPERATIONS
+from app.fhir.own.parameters import read_parameters
+from app.fhir.patch.fhirpath_patch import apply as apply_fhirpath
+from app.fhir.patch.json_patch import apply as apply_json
 from app.fhir.types import FhirRequest, Interaction
 from app.fhir.validation import check
 from app.services.referrals.wanted import read as read_wanted

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.fhir import dialects
+from app.fhir.own import dialects
 from app.fhir.validation import check
 from app.receiver.profiles import PROFILES, endpoint
 from app.settings import BadSetting

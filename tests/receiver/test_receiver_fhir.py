@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from app.delivery.dialects import DIALECTS
-from app.fhir import dialects
 from app.fhir.json import loads
+from app.fhir.own import dialects
 from app.fhir.validation import check
 from app.receiver.profiles import PROFILES, capability_statement
 from tests.receiver.messages import IDENTIFIER_TYPE, JSON, SENDER, SYSTEM, once, order, patient, placer, task, value

@@ -15,7 +15,7 @@ from app.composition import Process
 from app.fhir.bundles import instant
 from app.interactions.context import Context
 from app.security.principal import SYSTEM
-from app.services import sequence
+from app.services.workflow import sequence
 from app.settings import Settings
 from tests.support.databases import create_database, drop_database, sql
 from tests.support.factories import Json, reference

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.fhir.duplicates import RULES, Asked, Grade, likeness
 from app.fhir.json import loads
+from app.fhir.referrals.duplicates import RULES, Asked, Grade, likeness
 from app.fhir.validation import check
 from tests.support.factories import concept, identifier, observation, reference, service_request, unique
 from tests.support.referrals import SDOHCC, Clinic, Json, codes_of, parameters

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.fhir import codes
-from app.fhir.dialects import DIALECTS
-from app.fhir.own_definitions import own_definition
-from app.fhir.own_extensions import EXTENSIONS
-from app.fhir.own_operations import CHECK_DUPLICATE, OPERATIONS, REDELIVER, REFER, Operation
+from app.fhir.own import codes
+from app.fhir.own.definitions import own_definition
+from app.fhir.own.dialects import DIALECTS
+from app.fhir.own.extensions import EXTENSIONS
+from app.fhir.own.operations import CHECK_DUPLICATE, OPERATIONS, REDELIVER, REFER, Operation
 from app.fhir.routes import ROUTES
 from app.fhir.types import ACTIONS
 from app.fhir.types import OPERATIONS as READING

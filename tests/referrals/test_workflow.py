@@ -5,7 +5,16 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from app.fhir.workflow import MOVES, ORDER_MOVES, ORDER_STATUSES, TASK_MOVES, TASK_STATUSES, Move, Need, moves_from
+from app.fhir.referrals.workflow import (
+    MOVES,
+    ORDER_MOVES,
+    ORDER_STATUSES,
+    TASK_MOVES,
+    TASK_STATUSES,
+    Move,
+    Need,
+    moves_from,
+)
 from tests.support.factories import Json, unique
 from tests.support.workflow import NOBODY, OUTPUT, OWNER, REASON, REQUESTER, STRANGER, World, codes, problem, world
 

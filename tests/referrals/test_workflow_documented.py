@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.fhir.workflow import (
+from app.fhir.referrals.workflow import (
     EITHER,
     ORDER_FIXED,
     ORDER_MOVES,

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.fhir.codes import TASK_CODE, Reason
+from app.fhir.own.codes import TASK_CODE, Reason
 from tests.support.factories import unique
 from tests.support.servers import RunningServer
 

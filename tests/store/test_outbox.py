@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from app.store import outbox, settlements
 from app.store.connections import Connections
 from app.store.notify import Notifier, listen
-from app.store.outbox import Claimed, Kind, Order, State
-from app.store.settlements import Settlement
+from app.store.referrals import outbox, settlements
+from app.store.referrals.outbox import Claimed, Kind, Order, State
+from app.store.referrals.settlements import Settlement
 
 Rows = list[dict[str, Any]]
 

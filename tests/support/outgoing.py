@@ -23,8 +23,8 @@ from app.interactions.context import Context
 from app.interactions.extensions import Extensions
 from app.security.principal import SYSTEM
 from app.settings import Settings, read_settings
-from app.store import outbox
-from app.store.outbox import Kind, Order
+from app.store.referrals import outbox
+from app.store.referrals.outbox import Kind, Order
 from tests.support.factories import Json, organization, patient, reference, service_request, unique
 from tests.support.servers import clean_environment
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.delivery.dialects.base import Answer, DeliveryProblem, Package
-from app.fhir import codes
 from app.fhir.json import dumps, loads
+from app.fhir.own import codes
 from app.fhir.types import Json
 
 BASE = "https://ours.example/fhir"

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from app.fhir.codes import TASK_CODE
+from app.fhir.own.codes import TASK_CODE
 from tests.support import factories
 from tests.support.factories import Json, reference, unique
 

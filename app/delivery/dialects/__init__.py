@@ -14,7 +14,7 @@ from app.delivery.dialects import (
     worklist,
 )
 from app.delivery.dialects.base import Dialect, Misconfigured
-from app.fhir import dialects
+from app.fhir.own import dialects
 from app.fhir.types import Json
 
 DIALECTS: Mapping[str, Dialect] = {

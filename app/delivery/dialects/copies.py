@@ -7,7 +7,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from app.delivery.dialects.base import Package
-from app.fhir import codes
+from app.fhir.own import codes
 from app.fhir.references import local
 from app.fhir.types import Json
 

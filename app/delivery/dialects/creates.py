@@ -26,8 +26,8 @@ from app.delivery.dialects.base import (
     Unresolvable,
     Unsuitable,
 )
-from app.fhir import codes
 from app.fhir.json import dumps
+from app.fhir.own import codes
 from app.fhir.types import Json
 
 FHIR_JSON = "application/fhir+json"

@@ -15,8 +15,8 @@ from app.delivery.dialects.copies import logical, message_identifier, typed
 from app.delivery.dialects.creates import IdentifierKey, create_once
 from app.delivery.dialects.letter import TITLES, letter, notice
 from app.delivery.dialects.patients import locate_client
-from app.fhir import codes, dialects
 from app.fhir.bundles import instant
+from app.fhir.own import codes, dialects
 from app.fhir.types import Json
 
 name: str = dialects.EHR_DOCUMENT

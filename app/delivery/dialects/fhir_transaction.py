@@ -21,9 +21,9 @@ from app.delivery.dialects.copies import (
 )
 from app.delivery.dialects.creates import WRITING, IdentifierKey, Made, condition, located, once, read
 from app.delivery.dialects.safety import guarded, warnings
-from app.fhir import dialects
 from app.fhir.definitions import structure
 from app.fhir.json import dumps
+from app.fhir.own import dialects
 from app.fhir.types import Json
 
 name: str = dialects.FHIR_TRANSACTION

@@ -10,7 +10,7 @@ from app.delivery.dialects.base import Exchange, Package, Receipt
 from app.delivery.dialects.capabilities import Statement
 from app.delivery.dialects.copies import absolute
 from app.delivery.dialects.creates import create_once
-from app.fhir import dialects
+from app.fhir.own import dialects
 from app.fhir.types import Json
 
 name: str = dialects.GRAVITY_TASK

@@ -9,7 +9,7 @@ from app.delivery.dialects.base import Package
 from app.delivery.dialects.copies import is_current, is_secret, key_of
 from app.delivery.dialects.safety import PROHIBITED, WARNING, prohibits_contact
 from app.delivery.dialects.tasks import reason
-from app.fhir import codes
+from app.fhir.own import codes
 from app.fhir.types import Json
 
 TITLES = {"submit": "Referral", "cancel": "Referral withdrawn", "abort": "Request to stop a referral"}

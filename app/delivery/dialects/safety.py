@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.fhir import codes
+from app.fhir.own import codes
 from app.fhir.types import Json
 
 PROHIBITED = "contacting-subject-prohibited"

@@ -12,7 +12,7 @@ from app.delivery.dialects.changes import change, locate
 from app.delivery.dialects.copies import absolute, linked, placer_first, portable
 from app.delivery.dialects.creates import create_once
 from app.delivery.dialects.safety import warnings
-from app.fhir import dialects
+from app.fhir.own import dialects
 from app.fhir.types import Json
 
 name: str = dialects.SERVICE_REQUEST

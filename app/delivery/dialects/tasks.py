@@ -18,11 +18,11 @@ from app.delivery.dialects.copies import (
 )
 from app.delivery.dialects.creates import IdentifierKey, create_once
 from app.delivery.dialects.safety import warnings
-from app.fhir import codes
 from app.fhir.bundles import instant
+from app.fhir.own import codes
+from app.fhir.referrals.workflow import placer_identifier
 from app.fhir.types import Json
 from app.fhir.validation.references import named_type
-from app.fhir.workflow import placer_identifier
 
 NOTHING_TO_ABORT = "nothing-to-abort"
 PROFILE = "http://hl7.org/fhir/us/sdoh-clinicalcare/StructureDefinition/SDOHCC-TaskForReferralManagement"

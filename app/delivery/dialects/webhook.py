@@ -13,9 +13,9 @@ from hashlib import sha256
 
 from app.delivery.dialects.base import Exchange, Misconfigured, Package, Receipt, Refused
 from app.delivery.dialects.copies import key_of
-from app.fhir import dialects
 from app.fhir.bundles import instant
 from app.fhir.json import dumps
+from app.fhir.own import dialects
 from app.fhir.types import Json
 
 name: str = dialects.WEBHOOK

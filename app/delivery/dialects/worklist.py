@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.delivery.dialects.base import Exchange, Package, Receipt
-from app.fhir import dialects
+from app.fhir.own import dialects
 from app.fhir.types import Json
 
 name: str = dialects.WORKLIST

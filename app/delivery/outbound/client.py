@@ -16,8 +16,8 @@ from app.delivery.outbound.sealing import Seal
 from app.delivery.outbound.transport import Resolve, resolve
 from app.delivery.outbound.wire import MOST_BYTES
 from app.fhir.types import Json
-from app.store import endpoints
 from app.store.connections import Connections
+from app.store.referrals import endpoints
 
 RECHECK_SECONDS = 5.0
 """After which a change by `careloop endpoint` is noticed."""

@@ -12,8 +12,8 @@ from app.delivery.outbound.credentials import Credentials
 from app.delivery.outbound.link import ACCESS_TABLE, KEY_TABLE, opened
 from app.delivery.outbound.sealing import Seal
 from app.errors import Conflict
-from app.store import endpoints
 from app.store.connections import Connection, Connections
+from app.store.referrals import endpoints
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from app.delivery.outbound.methods import PROOFS, Means, Proof
 from app.delivery.outbound.sealing import Seal, Undecipherable
 from app.delivery.outbound.transport import GuardedTransport, Resolve
 from app.delivery.outbound.wire import Wire
-from app.store.endpoints import Access, Key
+from app.store.referrals.endpoints import Access, Key
 
 ACCESS_TABLE, KEY_TABLE = "endpoint_access", "endpoint_key"
 

@@ -241,7 +241,7 @@ DESCRIBED: Mapping[Interaction, Described] = {
         headers=("Prefer",),
     ),
 }
-"""The operations of this server's own are described by `own_operations.py`, and below."""
+"""The operations of this server's own are described by `own/operations.py`, and below."""
 
 
 @dataclass(frozen=True, slots=True)

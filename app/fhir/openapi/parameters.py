@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from app.fhir.definitions import resource_types
 from app.fhir.openapi.schemas import primitive
-from app.fhir.own_operations import GRADES
+from app.fhir.own.operations import GRADES
 from app.fhir.search.parameters import Kind, SearchParameter, parameters
 from app.fhir.types import Json
 

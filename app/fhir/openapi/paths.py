@@ -9,7 +9,7 @@ from app.fhir.openapi import bodies, links, parameters, responses
 from app.fhir.openapi.interactions import DESCRIBED, OWN, Described
 from app.fhir.openapi.names import operation_id
 from app.fhir.openapi.tags import tag_of
-from app.fhir.own_operations import OPERATIONS, Operation
+from app.fhir.own.operations import OPERATIONS, Operation
 from app.fhir.routes import ROUTES, Route
 from app.fhir.search.compartments import member_types
 from app.fhir.types import SEARCHES, Interaction, Json

@@ -11,11 +11,12 @@ from hashlib import blake2b
 
 from app.errors import Conflict as Refused
 from app.errors import Forbidden, Invalid, PreconditionFailed, Problem, Unprocessable
-from app.fhir import codes, workflow
 from app.fhir.bundles import instant
-from app.fhir.codes import TaskCode
 from app.fhir.json import dumps, loads
+from app.fhir.own import codes
+from app.fhir.own.codes import TaskCode
 from app.fhir.references import local
+from app.fhir.referrals import workflow
 from app.fhir.types import Json
 from app.fhir.validation import check
 from app.interactions import commit, governance
@@ -26,10 +27,10 @@ from app.services.inbound.foreign import View, absolute, seen, subject_name, url
 from app.services.inbound.merging import differs, merged
 from app.services.inbound.outputs import Disagreement
 from app.services.inbound.told import meant
-from app.store import conflicts
-from app.store.conflicts import Conflict, Kind
 from app.store.connections import Connection
-from app.store.polls import savepoint
+from app.store.referrals import conflicts
+from app.store.referrals.conflicts import Conflict, Kind
+from app.store.referrals.polls import savepoint
 
 APPLIED, UNCHANGED, CONFLICT = "applied", "unchanged", "conflict"
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from app.fhir.bundles import instant
-from app.fhir.codes import URI
 from app.fhir.json import dumps, loads
+from app.fhir.own.codes import URI
 from app.fhir.search.query import Query
 from app.fhir.types import Json
 from app.interactions import commit, criteria

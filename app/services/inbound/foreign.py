@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.fhir.codes import URI
 from app.fhir.definitions import Element, ElementType, children
+from app.fhir.own.codes import URI
 from app.fhir.references import conditional, local
 from app.fhir.types import Json
 from app.fhir.validation import check

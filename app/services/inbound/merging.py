@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
-from app.fhir import codes, workflow
-from app.fhir.codes import BusinessStatus
 from app.fhir.json import dumps
+from app.fhir.own import codes
+from app.fhir.own.codes import BusinessStatus
+from app.fhir.referrals import workflow
 from app.fhir.types import Json
 
 _WITH_REASON = frozenset({"rejected", "cancelled", "failed", "on-hold"})

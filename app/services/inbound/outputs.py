@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from app.fhir.codes import URI
 from app.fhir.definitions import resource_types
+from app.fhir.own.codes import URI
 from app.fhir.references import local
 from app.fhir.types import Json
 from app.services.inbound.foreign import absolute, below, is_absolute, subject_name

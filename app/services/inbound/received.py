@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from app.fhir import codes, workflow
-from app.fhir.codes import BusinessStatus
+from app.fhir.own import codes
+from app.fhir.own.codes import BusinessStatus
+from app.fhir.referrals import workflow
 from app.fhir.types import Json
 from app.interactions import commit, governance
 from app.interactions.context import Context
@@ -15,9 +16,9 @@ from app.services.inbound import copies, identities
 from app.services.inbound.answers import version_of
 from app.services.inbound.foreign import View, relink
 from app.services.inbound.sources import foreign_urls
-from app.store import conflicts
-from app.store.conflicts import Conflict, Kind
 from app.store.connections import Connection
+from app.store.referrals import conflicts
+from app.store.referrals.conflicts import Conflict, Kind
 
 NO_MATCH, SEVERAL = "no-match", "several-matches"
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from app.errors import Conflict as Refused
 from app.errors import Forbidden, Unprocessable
-from app.fhir import codes, workflow
 from app.fhir.bundles import instant
-from app.fhir.codes import Refusal, TaskCode
 from app.fhir.json import dumps
-from app.fhir.own_operations import RESOLVE
-from app.fhir.own_parameters import Given, read_parameters
+from app.fhir.own import codes
+from app.fhir.own.codes import Refusal, TaskCode
+from app.fhir.own.operations import RESOLVE
+from app.fhir.own.parameters import Given, read_parameters
+from app.fhir.referrals import workflow
 from app.fhir.types import FhirRequest, FhirResult, Json
 from app.interactions import commit, governance
 from app.interactions.context import Context
@@ -25,9 +26,9 @@ from app.services.inbound.received import relinked, stop_waiting
 from app.services.inbound.sources import foreign_urls, order_fetch
 from app.services.referrals import subject
 from app.services.referrals.refusals import issue
-from app.store import conflicts
-from app.store.conflicts import Conflict, Kind
 from app.store.connections import Connection
+from app.store.referrals import conflicts
+from app.store.referrals.conflicts import Conflict, Kind
 
 _OVER = frozenset({"revoked", "completed", "entered-in-error"})
 _IDENTIFIER = ("use", "type", "system", "value", "period")

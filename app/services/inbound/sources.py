@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.fhir import workflow
 from app.fhir.references import local
+from app.fhir.referrals import workflow
 from app.fhir.types import Json
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.services import stored
 from app.services.inbound.foreign import below, is_absolute
-from app.store import conflicts, outbox
-from app.store.conflicts import Conflict, Kind
 from app.store.connections import Connection
-from app.store.outbox import Order
+from app.store.referrals import conflicts, outbox
+from app.store.referrals.conflicts import Conflict, Kind
+from app.store.referrals.outbox import Order
 
 UNKNOWN = "unknown-source"
 ELEMENTS = ("focus", "for")

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from app.errors import Malformed
-from app.fhir import bundles, codes, outcomes
-from app.fhir.codes import Refusal
-from app.fhir.duplicates import MATCH_GRADE, Grade, Likeness
+from app.fhir import bundles, outcomes
 from app.fhir.json import dumps
-from app.fhir.own_operations import CHECK_DUPLICATE
-from app.fhir.own_parameters import read_parameters
+from app.fhir.own import codes
+from app.fhir.own.codes import Refusal
+from app.fhir.own.operations import CHECK_DUPLICATE
+from app.fhir.own.parameters import read_parameters
+from app.fhir.referrals.duplicates import MATCH_GRADE, Grade, Likeness
 from app.fhir.types import FhirRequest, FhirResult, Json
 from app.interactions.context import Context
 from app.services import stored

@@ -7,14 +7,14 @@ from datetime import datetime
 
 from app.fhir.bundles import instant
 from app.fhir.json import dumps
-from app.fhir.own_operations import DELIVERY
-from app.fhir.own_parameters import read_parameters
+from app.fhir.own.operations import DELIVERY
+from app.fhir.own.parameters import read_parameters
 from app.fhir.types import FhirRequest, FhirResult, Json
 from app.interactions.context import Context
 from app.services.referrals import subject
-from app.store import deliveries as store
-from app.store.deliveries import Attempt, Delivery
-from app.store.outbox import State
+from app.store.referrals import deliveries as store
+from app.store.referrals.deliveries import Attempt, Delivery
+from app.store.referrals.outbox import State
 
 
 async def delivery(context: Context, request: FhirRequest) -> FhirResult:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.fhir import dialects
+from app.fhir.own import dialects
+from app.fhir.referrals.workflow import referral_key
 from app.fhir.types import Json
-from app.fhir.workflow import referral_key
 from app.interactions import commit
 from app.interactions.context import Context
 from app.services import stored
 from app.services.referrals import made
-from app.store import deliveries, outbox
 from app.store.connections import Connection
-from app.store.outbox import Kind, Order, State
+from app.store.referrals import deliveries, outbox
+from app.store.referrals.outbox import Kind, Order, State
 
 _URGENT = frozenset({"urgent", "asap", "stat"})
 

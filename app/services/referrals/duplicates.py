@@ -1,7 +1,7 @@
 """What has been asked for already.
 
-The grades and their rules are in `fhir/duplicates.py`. Only orders for the same client count. What was made for an
-order (with `basedOn` or `replaces`), or what it was made for, is no duplicate of it.
+The grades and their rules are in `fhir/referrals/duplicates.py`. Only orders for the same client count. What was made
+for an order (with `basedOn` or `replaces`), or what it was made for, is no duplicate of it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from datetime import timedelta
 
 from app.errors import Issue
 from app.fhir.bundles import instant
-from app.fhir.codes import SDOHCC, DuplicateReason, Refusal, codes_of
-from app.fhir.duplicates import OPEN, Asked, Grade, Likeness, asked, likeness, related
+from app.fhir.own.codes import SDOHCC, DuplicateReason, Refusal, codes_of
+from app.fhir.referrals.duplicates import OPEN, Asked, Grade, Likeness, asked, likeness, related
+from app.fhir.referrals.workflow import is_open
 from app.fhir.types import Json
-from app.fhir.workflow import is_open
 from app.interactions.context import Context
 from app.services import stored
 from app.services.actors import organizations_of

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from app.errors import Conflict, Forbidden
 from app.fhir.bundles import instant
-from app.fhir.codes import SDOHCC, URI, Refusal, codes_of
-from app.fhir.own_operations import FORWARD
-from app.fhir.own_parameters import Value
+from app.fhir.own.codes import SDOHCC, URI, Refusal, codes_of
+from app.fhir.own.operations import FORWARD
+from app.fhir.own.parameters import Value
+from app.fhir.referrals.workflow import is_referral, modified, path, referral_key
 from app.fhir.types import FhirRequest, FhirResult, Json
-from app.fhir.workflow import is_referral, modified, path, referral_key
 from app.interactions import commit, governance
 from app.interactions.context import Context
 from app.interactions.read import present

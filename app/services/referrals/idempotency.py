@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 
 from app.errors import Malformed, Unprocessable
-from app.fhir.codes import Refusal
 from app.fhir.json import dumps
+from app.fhir.own.codes import Refusal
 from app.fhir.types import FhirRequest, FhirResult
 from app.interactions.context import Context
 from app.services.referrals.refusals import issue

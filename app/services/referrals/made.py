@@ -20,10 +20,10 @@ from fhir.resources.R4B.reference import Reference
 from fhir.resources.R4B.resource import Resource
 from fhir.resources.R4B.task import Task, TaskInput
 
-from app.fhir import codes
 from app.fhir.bundles import instant
-from app.fhir.codes import IDENTIFIER_TYPE, PLACER, SDOHCC, TASK_CODE, TaskCode
 from app.fhir.json import loads
+from app.fhir.own import codes
+from app.fhir.own.codes import IDENTIFIER_TYPE, PLACER, SDOHCC, TASK_CODE, TaskCode
 from app.fhir.types import Json
 from app.interactions.context import Context
 from app.services.referrals.recipients import Recipient

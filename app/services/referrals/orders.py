@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.errors import Conflict, Forbidden
-from app.fhir.codes import Refusal
+from app.fhir.own.codes import Refusal
 from app.fhir.types import Json
 from app.interactions.context import Context
 from app.services import stored

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.errors import Conflict, Issue, Malformed, Unprocessable
-from app.fhir import dialects
-from app.fhir.codes import SDOHCC, Refusal, codes_of
-from app.fhir.own_parameters import Value
+from app.fhir.own import dialects
+from app.fhir.own.codes import SDOHCC, Refusal, codes_of
+from app.fhir.own.parameters import Value
 from app.fhir.types import Json
 from app.interactions.context import Context
 from app.services import stored

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.errors import Conflict, Forbidden, Unprocessable
-from app.fhir import codes, dialects
-from app.fhir.codes import BusinessStatus, Refusal, StatusReason, TaskCode
-from app.fhir.own_operations import REDELIVER
-from app.fhir.own_parameters import Given, read_parameters
+from app.fhir.own import codes, dialects
+from app.fhir.own.codes import BusinessStatus, Refusal, StatusReason, TaskCode
+from app.fhir.own.operations import REDELIVER
+from app.fhir.own.parameters import Given, read_parameters
+from app.fhir.referrals.workflow import is_open, is_referral, modified, placer_identifier, referral_key
 from app.fhir.types import FhirRequest, FhirResult, Json
-from app.fhir.workflow import is_open, is_referral, modified, placer_identifier, referral_key
 from app.interactions import commit, governance
 from app.interactions.context import Context
 from app.interactions.read import present
@@ -23,11 +23,11 @@ from app.services.referrals import delivery as telling
 from app.services.referrals import dispatch, made, recipients, subject
 from app.services.referrals.dispatch import Way
 from app.services.referrals.refusals import issue
-from app.store import deliveries as store
 from app.store import resources
 from app.store.connections import Connection
-from app.store.deliveries import Delivery
-from app.store.outbox import Kind, State
+from app.store.referrals import deliveries as store
+from app.store.referrals.deliveries import Delivery
+from app.store.referrals.outbox import Kind, State
 
 _FAILED = frozenset({State.DEAD, State.MANUAL})
 _UNACKNOWLEDGED = "requested"

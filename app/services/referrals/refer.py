@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from app.errors import Conflict, Issue, Unprocessable
 from app.fhir.bundles import instant
-from app.fhir.codes import Refusal
-from app.fhir.own_operations import REFER
-from app.fhir.own_parameters import Value
+from app.fhir.own.codes import Refusal
+from app.fhir.own.operations import REFER
+from app.fhir.own.parameters import Value
 from app.fhir.preferences import prefer
+from app.fhir.referrals.workflow import is_open, is_referral
 from app.fhir.types import FhirRequest, FhirResult, Json
-from app.fhir.workflow import is_open, is_referral
 from app.interactions import commit, governance
 from app.interactions.context import Context
 from app.services import stored

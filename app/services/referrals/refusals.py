@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.errors import Issue
-from app.fhir import codes
-from app.fhir.codes import Refusal
+from app.fhir.own import codes
+from app.fhir.own.codes import Refusal
 
 _ISSUE_CODES = {
     Refusal.RECIPIENT_NOT_FOUND: "not-found",

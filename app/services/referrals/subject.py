@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.errors import PreconditionFailed
-from app.fhir.codes import Refusal
 from app.fhir.json import loads
+from app.fhir.own.codes import Refusal
 from app.fhir.types import FhirRequest, Json
 from app.interactions.context import Context
 from app.interactions.read import present

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.fhir.own_operations import Operation
-from app.fhir.own_parameters import Given, Value, read_parameters
+from app.fhir.own.operations import Operation
+from app.fhir.own.parameters import Given, Value, read_parameters
 from app.fhir.types import FhirRequest, Json
 
 SINGLE, PARALLEL, SEQUENTIAL = "single", "parallel", "sequential"

@@ -5,16 +5,16 @@ Only participations that began so are ended so; they are marked. What a case man
 
 from __future__ import annotations
 
-from app.fhir import codes
 from app.fhir.bundles import instant
+from app.fhir.own import codes
+from app.fhir.referrals.workflow import ENGAGED, is_referral
 from app.fhir.types import Json
-from app.fhir.workflow import ENGAGED, is_referral
 from app.interactions.commit import put
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.services import actors, stored
-from app.services.cases import team_of
-from app.services.referral_tasks import moved
+from app.services.workflow.cases import team_of
+from app.services.workflow.tasks import moved
 from app.store.connections import Connection
 
 _MEMBERS = frozenset({"Organization", "Practitioner", "PractitionerRole", "RelatedPerson", "Patient", "CareTeam"})

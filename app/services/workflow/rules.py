@@ -1,8 +1,8 @@
 """The rules of referrals: who may move a Task or a ServiceRequest, from where to where, and with what.
 
-The tables are those of `app/fhir/workflow.py`. A step is refused with the first that applies of: 409, nobody may make
-this move; 403, this caller may not; 422, something is missing or may not change, all of it at once. What does not exist
-(404) and a stale version (412) are found before.
+The tables are those of `app/fhir/referrals/workflow.py`. A step is refused with the first that applies of: 409, nobody
+may make this move; 403, this caller may not; 422, something is missing or may not change, all of it at once. What does
+not exist (404) and a stale version (412) are found before.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from app.errors import Conflict, Forbidden, Issue, Unprocessable
-from app.fhir import codes
-from app.fhir.codes import Refusal
-from app.fhir.differences import changed, comparable
-from app.fhir.types import Json
-from app.fhir.workflow import (
+from app.fhir.own import codes
+from app.fhir.own.codes import Refusal
+from app.fhir.referrals.differences import changed, comparable
+from app.fhir.referrals.workflow import (
     DELETABLE,
     ENGAGED,
     MOVES,
@@ -32,6 +31,7 @@ from app.fhir.workflow import (
     referral_key,
     typed_identifiers,
 )
+from app.fhir.types import Json
 from app.interactions import governance
 from app.interactions.context import Context
 from app.interactions.extensions import Step

@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from app.fhir import codes
 from app.fhir.bundles import instant
-from app.fhir.codes import TaskCode
+from app.fhir.own import codes
+from app.fhir.own.codes import TaskCode
+from app.fhir.referrals.workflow import is_referral
 from app.fhir.types import Json
-from app.fhir.workflow import is_referral
 from app.interactions.commit import put
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.services import stored
-from app.services.cases import goals_of, order_of, plans_of, plans_with
+from app.services.workflow.cases import goals_of, order_of, plans_of, plans_with
 from app.store.connections import Connection
 
 _OUTCOMES = frozenset({"Procedure", "Observation", "DocumentReference"})

@@ -15,9 +15,9 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from app.fhir.search.parameters import REFERENCE_LINK, parameters
-from app.store import claim_function
 from app.store.connections import Connection, mark
 from app.store.numbers import TYPE_ID
+from app.store.referrals import claim_function
 
 PATIENCE = timedelta(hours=72)
 URGENT_PATIENCE = timedelta(hours=2)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.store.connections import Connection
-from app.store.outbox import State
+from app.store.referrals.outbox import State
 
 FAILURES = 5
 """So many failures in a row open an endpoint's breaker."""

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from app.store.connections import Connection, mark
-from app.store.outbox import PATIENCE, TOPIC, URGENT_PATIENCE, Kind, State
+from app.store.referrals.outbox import PATIENCE, TOPIC, URGENT_PATIENCE, Kind, State
 
 
 @dataclass(frozen=True, slots=True)

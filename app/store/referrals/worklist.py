@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.fhir.codes import TASK_CODE, Reason
+from app.fhir.own.codes import TASK_CODE, Reason
+from app.fhir.referrals.worklist import ACKNOWLEDGED_WITHIN, UPDATED_WITHIN, Clock, Why
 from app.fhir.search.cursor import Place
 from app.fhir.search.parameters import parameter
 from app.fhir.search.query import Query
-from app.fhir.worklist import ACKNOWLEDGED_WITHIN, UPDATED_WITHIN, Clock, Why
 from app.store.connections import Connection
 from app.store.numbers import TYPE_ID, TYPE_NAME, Numbers
 from app.store.predicate import Predicate

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.fhir import codes
-from app.fhir.codes import TaskCode
+from app.fhir.own import codes
+from app.fhir.own.codes import TaskCode
+from app.fhir.referrals.workflow import is_referral, modified, referral_key
 from app.fhir.types import Json
-from app.fhir.workflow import is_referral, modified, referral_key
 from app.interactions.commit import put
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.services import stored
 from app.services.referrals import dispatch, made
-from app.store import deliveries, outbox
 from app.store.connections import Connection
-from app.store.outbox import Kind, Order
+from app.store.referrals import deliveries, outbox
+from app.store.referrals.outbox import Kind, Order
 
 PARALLEL, SEQUENTIAL = "parallel", "sequential"
 """What the extension `referral-strategy` says when several were asked."""

@@ -1,8 +1,8 @@
 """How a referral may move, by whom, and what a move needs: the state machines of Task and ServiceRequest as tables.
 
 They govern *changes* of referral Tasks (code `fulfill`, focus a ServiceRequest) and of ServiceRequests that have one. A
-create may carry any status, since an import is a fact. The rules (`services/workflow.py`), `docs/referrals.md` and the
-tests read the same tables. Evidence: HL7's SDOH Clinical Care 3.0.0 and Clinical Order Workflows.
+create may carry any status, since an import is a fact. The rules (`services/workflow/rules.py`), `docs/referrals.md`
+and the tests read the same tables. Evidence: HL7's SDOH Clinical Care 3.0.0 and Clinical Order Workflows.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from app.fhir import codes
 from app.fhir.bundles import instant
+from app.fhir.own import codes
 from app.fhir.types import Json
 
 

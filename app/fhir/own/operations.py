@@ -1,6 +1,6 @@
 """The operations that are this server's own: one table that reads their requests and publishes their definitions.
 
-`own_parameters.py` reads a Parameters resource by it, `own_definitions.py` makes the OperationDefinitions.
+`parameters.py` reads a Parameters resource by it, `definitions.py` makes the OperationDefinitions.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.fhir import dialects
+from app.fhir.own import dialects
 
 RECIPIENTS = ("Organization", "HealthcareService", "PractitionerRole")
 STRATEGIES = ("single", "parallel", "sequential")

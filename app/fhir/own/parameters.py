@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from app.errors import Invalid, Issue, Malformed
-from app.fhir.own_operations import Operation, Parameter
+from app.fhir.own.operations import Operation, Parameter
 from app.fhir.types import FhirRequest, Json
 from app.fhir.validation import check
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from app.fhir import codes
-from app.fhir.codes import BusinessStatus
+from app.fhir.own import codes
+from app.fhir.own.codes import BusinessStatus
+from app.fhir.referrals.workflow import is_open, is_referral, path
 from app.fhir.types import Json
-from app.fhir.workflow import is_open, is_referral, path
 from app.interactions import governance
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.services import stored
-from app.services.referral_tasks import change, key_of, moved
-from app.services.revocation import take_back
+from app.services.workflow.revocation import take_back
+from app.services.workflow.tasks import change, key_of, moved
 from app.store.connections import Connection
 
 _FALLEN_THROUGH = frozenset({"rejected", "failed", "cancelled"})

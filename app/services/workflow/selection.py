@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from app.errors import Conflict, Issue
-from app.fhir import codes
-from app.fhir.codes import BusinessStatus, Refusal, StatusReason
-from app.fhir.workflow import ENGAGED
+from app.fhir.own import codes
+from app.fhir.own.codes import BusinessStatus, Refusal, StatusReason
+from app.fhir.referrals.workflow import ENGAGED
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.services import stored
-from app.services.referral_tasks import PARALLEL, change, group_of, moved, strategy_of
-from app.services.revocation import withdraw
+from app.services.workflow.revocation import withdraw
+from app.services.workflow.tasks import PARALLEL, change, group_of, moved, strategy_of
 from app.store.connections import Connection
 
 _CHOSEN = ENGAGED | {"completed"}

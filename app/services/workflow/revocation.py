@@ -5,19 +5,20 @@ A ServiceRequest that is revoked takes its Tasks with it, a forwarded Task those
 
 from __future__ import annotations
 
-from app.fhir import codes
 from app.fhir.bundles import instant
-from app.fhir.codes import TASK_CODE, StatusReason
+from app.fhir.own import codes
+from app.fhir.own.codes import TASK_CODE, StatusReason
+from app.fhir.referrals.workflow import Side, is_abort, is_open, is_referral
 from app.fhir.types import Json
-from app.fhir.workflow import Side, is_abort, is_open, is_referral
 from app.interactions import governance
 from app.interactions.commit import put
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.security.principal import SYSTEM
-from app.services import actors, sequence, stored
-from app.services.referral_tasks import change, contacts_about, key_of, moved, tell_abort, tell_cancelled
-from app.services.workflow import has_started, referral_tasks
+from app.services import actors, stored
+from app.services.workflow import sequence
+from app.services.workflow.rules import has_started, referral_tasks
+from app.services.workflow.tasks import change, contacts_about, key_of, moved, tell_abort, tell_cancelled
 from app.store.connections import Connection
 
 _TAKEN_BACK = frozenset({"cancelled", "entered-in-error"})

@@ -12,7 +12,7 @@ from app.fhir.fhirpath.ast import Expression
 from app.fhir.fhirpath.locations import Location, children, locate, split
 from app.fhir.fhirpath.parser import parse
 from app.fhir.fhirpath.types import PRIMITIVES, Step, steps
-from app.fhir.patch_elements import Content, Slots, content_of, copied, property_for
+from app.fhir.patch.elements import Content, Slots, content_of, copied, property_for
 
 MAX_OPERATIONS = 1_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.fhir.search.parameters import parameter
 from app.store.connections import Connection
-from app.store.worklist import unacknowledged
+from app.store.referrals.worklist import unacknowledged
 
 
 def _id(code: str) -> int:

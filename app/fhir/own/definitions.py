@@ -1,6 +1,6 @@
 """The definitions of this server's own, read under its base URL: OperationDefinitions, CodeSystems, extensions.
 
-They are made from the tables that also drive the code: `own_operations.py`, `codes.py`, `own_extensions.py`, and the
+They are made from the tables that also drive the code: `operations.py`, `codes.py`, `extensions.py`, and the
 table of search parameters.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
-from app.fhir import codes, dialects, own_extensions
 from app.fhir.definitions import is_resource_type
-from app.fhir.own_extensions import EXTENSIONS
-from app.fhir.own_operations import OPERATIONS, Operation, Parameter
+from app.fhir.own import codes, dialects
+from app.fhir.own import extensions as own_extensions
+from app.fhir.own.extensions import EXTENSIONS
+from app.fhir.own.operations import OPERATIONS, Operation, Parameter
 from app.fhir.search.parameters import SearchParameter, parameter
 from app.fhir.types import Json
 

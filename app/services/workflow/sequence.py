@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from app.fhir import codes
 from app.fhir.bundles import instant
-from app.fhir.codes import StatusReason
+from app.fhir.own import codes
+from app.fhir.own.codes import StatusReason
+from app.fhir.referrals.workflow import Side, is_open, is_referral
 from app.fhir.types import Json
-from app.fhir.workflow import Side, is_open, is_referral
 from app.interactions import governance
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.security.principal import SYSTEM
 from app.services import actors, stored
-from app.services.cases import order_of
-from app.services.referral_tasks import (
+from app.services.workflow.cases import order_of
+from app.services.workflow.tasks import (
     SEQUENTIAL,
     change,
     group_of,
@@ -24,8 +24,8 @@ from app.services.referral_tasks import (
     submit,
     tell_cancelled,
 )
-from app.store import sequence as store
 from app.store.connections import Connection
+from app.store.referrals import sequence as store
 
 _MOST = 100
 """So many are expired in one transaction; the next run takes the others."""

@@ -1,8 +1,8 @@
 """The work-list: the Tasks that need somebody's attention, why, since when, and by when.
 
 R4 has named queries (search.html#query) but none for this: `GET Task?_query=worklist`. The reasons and their clocks are
-the tables of this file; `app/store/worklist.py` computes them at read time, so that nothing has to run for a stall to
-be seen.
+the tables of this file; `app/store/referrals/worklist.py` computes them at read time, so that nothing has to run for a
+stall to be seen.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.fhir import codes
 from app.fhir.bundles import instant
-from app.fhir.codes import Reason
+from app.fhir.own import codes
+from app.fhir.own.codes import Reason
 from app.fhir.types import Json
 
 QUERY = "worklist"

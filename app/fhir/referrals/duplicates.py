@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.fhir.codes import IDENTIFIER_TYPE, PLACER, DuplicateReason, codes_of
+from app.fhir.own.codes import IDENTIFIER_TYPE, PLACER, DuplicateReason, codes_of
 from app.fhir.types import Json
 
 MATCH_GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
