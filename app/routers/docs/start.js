@@ -12,6 +12,35 @@ function atHome(spec) {
   return { ...spec, servers: spec.servers.map(here) };
 }
 
+// Swagger UI writes out all that a schema refers to, and R4's types refer to each other without end. So the page shows
+// each type with its own elements; those of their types are under Schemas, and everything is in openapi.json.
+const PLACE = "#/components/schemas/";
+
+function oneDeep(spec) {
+  const schemas = spec.components.schemas;
+  const cut = (value) => {
+    if (Array.isArray(value)) return value.map(cut);
+    if (value === null || typeof value !== "object") return value;
+    const name = value.$ref?.startsWith?.(PLACE) ? value.$ref.slice(PLACE.length) : "";
+    if (schemas[name]?.type === "object") return { type: "object", title: name, description: value.description };
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, cut(each)]));
+  };
+  return { ...spec, components: { ...spec.components, schemas: cut(schemas) } };
+}
+
+// What all operations of a path share, Swagger UI shows only where it stands in each of them.
+const METHODS = ["get", "put", "post", "patch", "delete"];
+
+function shared(spec) {
+  for (const path of Object.values(spec.paths)) {
+    for (const method of METHODS.filter((each) => path[each])) {
+      path[method].parameters = [...(path.parameters ?? []), ...(path[method].parameters ?? [])];
+    }
+    delete path.parameters;
+  }
+  return spec;
+}
+
 async function start() {
   const answer = await fetch(url);
   const spec = await answer.json();
@@ -20,7 +49,7 @@ async function start() {
     return;
   }
   SwaggerUIBundle({
-    spec: atHome(spec),
+    spec: atHome(shared(oneDeep(spec))),
     dom_id: "#api",
     deepLinking: true,
     docExpansion: "none",
