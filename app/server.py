@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -125,12 +126,18 @@ def _serve(config: uvicorn.Config, bound: socket.socket, *, own_socket: bool) ->
         listen(bound)
     with orderly_end():
         try:
+            if _ASKED.is_set():  # whatever ran when the signal came may have passed over the exception
+                raise KeyboardInterrupt
             uvicorn.Server(config).run([bound])
         except KeyboardInterrupt:
             return 0
         except SystemExit:
             return STARTUP_FAILURE
     return 0
+
+
+_ASKED = threading.Event()
+"""Set once this process was asked to end."""
 
 
 @contextmanager
@@ -148,4 +155,5 @@ def orderly_end() -> Iterator[None]:
 
 
 def _interrupt(*_: object) -> None:
+    _ASKED.set()
     signal.raise_signal(signal.SIGINT)

@@ -72,7 +72,16 @@ def _scripts() -> Path:
 async def with_connection(dsn: str, work: Callable[[Connection], Result]) -> Result:
     """Run `work` on a connection of its own. Raises DatabaseUnusable when there is none to be had."""
     async with _connected(dsn) as connection:
-        return await connection.run_sync(work)
+        result = await connection.run_sync(work)
+    _heed_interruption()
+    return result
+
+
+def _heed_interruption() -> None:
+    """asyncio takes a signal for a cancellation, which what runs may swallow, and then a start would go on."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @asynccontextmanager

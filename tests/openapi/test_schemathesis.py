@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -77,8 +77,13 @@ def test_what_is_beside_the_base_withstands_any_request(target: RunningServer, t
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("type_name", CASE_MANAGEMENT)
-def test_a_type_withstands_a_long_siege(target: RunningServer, tmp_path: Path, type_name: str) -> None:
+def test_a_type_withstands_a_long_siege(
+    target: RunningServer, tmp_path: Path, type_name: str, record_property: Callable[[str, object], None]
+) -> None:
     seconds = int(os.environ.get("FUZZ_SECONDS", "300"))
     seed = os.environ.get("FUZZ_SEED") or str(secrets.randbelow(2**31))
     arguments = ("--phases", "examples,coverage,fuzzing,stateful", "--max-time", str(seconds), "--seed", seed)
-    sound(fuzz(target, type_name, tmp_path, *arguments, patience=seconds * 3 + 300, learning=True), target, 100)
+    found = fuzz(target, type_name, tmp_path, *arguments, patience=seconds * 3 + 300, learning=True)
+    record_property("seed", seed)
+    record_property("requests", found.cases)
+    sound(found, target, 100)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+from contextlib import suppress
 
 import pytest
+from sqlalchemy import Connection, text
 
-from app.store.migrate import DatabaseUnusable, SchemaState, differences, migrate, schema_state
+from app.store.migrate import DatabaseUnusable, SchemaState, differences, migrate, schema_state, with_connection
 from tests.support.databases import sql
 from tests.support.servers import careloop
 
@@ -37,3 +41,15 @@ def test_a_database_out_of_reach_is_one_line_and_exit_code_2(dsn: str) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("careloop: the database cannot be reached: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_signal_that_is_swallowed_on_the_way_still_ends_the_start(database: str) -> None:
+    """What drivers do with a cancellation that comes while they connect is not for us to say."""
+
+    def interrupted(connection: Connection) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        with suppress(asyncio.CancelledError):
+            connection.execute(text("SELECT pg_sleep(5)"))
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(with_connection(database, interrupted))

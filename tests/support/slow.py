@@ -1,4 +1,4 @@
-"""Keeps the last results of `make slow` in docs/slow.md: what is too slow for every run still has a record."""
+"""Keeps the last results of `make slow` and `make fuzz` in docs/slow.md: what takes too long still has a record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs" / "slow.md"
 _HEAD = """# Slow tests
 
-The last result of every test that runs in `make slow` only, and of `make chaos`. Written by these; do not edit.
+The last result of every test of `make slow` and `make fuzz`, and of `make chaos`. Written by these; do not edit.
 
 | test | result | seconds | measured | when |
 | --- | --- | --- | --- | --- |
@@ -21,7 +21,7 @@ class Recorder:
     """A pytest plugin. A test tells what it measured with `record_property(name, value)`."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._active = config.getoption("markexpr", "") == "slow"
+        self._active = config.getoption("markexpr", "") in ("slow", "fuzz")
         self._rows: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
