@@ -17,7 +17,7 @@ from tests.chaos import monkey, truths, verdict
 from tests.chaos.caller import Caller, Told, pages
 from tests.chaos.truths import Ours
 from tests.chaos.verdict import LOST, UNTRUE, Verdict
-from tests.chaos.world import NAME, RECORD, Conditions, World, build
+from tests.chaos.world import NAME, RECORD, Conditions, Json, World, build
 
 MOST_WAITING = 150
 """So many deliveries may wait before callers make a pause, so that there is always something that a kill interrupts."""
@@ -171,11 +171,23 @@ async def _rest(
 
 
 async def _open(world: World, http: httpx.AsyncClient) -> int:
-    """How many Tasks are open that should not be; those that are dead or left to a person wait in vain."""
+    """How many Tasks are open that should not be.
+
+    Those that are dead or left to a person wait in vain, and so do drafts that come after them in a sequence.
+    """
     entries = await pages(http, f"{world.base}/Task?code=fulfill&status={_STATUSES}&_count=500")
     tasks = [entry["resource"] for entry in entries]
-    moving = [task for task in tasks if truths.site_of(task) and truths.delivered_as(task) != "failed"]
+    stuck = [task for task in tasks if not truths.site_of(task) or truths.delivered_as(task) == "failed"]
+    behind = {_group(task) for task in stuck}
+    moving = [
+        task for task in tasks if task not in stuck and not (task["status"] == "draft" and _group(task) in behind)
+    ]
     return len(moving) + await _waiting(world)
+
+
+def _group(task: Json) -> str:
+    """What the Tasks of one `$refer` have in common."""
+    return str(task.get("groupIdentifier", {}).get("value", task["id"]))
 
 
 async def _revive(world: World, http: httpx.AsyncClient, found: Verdict) -> int:
