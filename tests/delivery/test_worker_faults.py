@@ -126,7 +126,7 @@ async def test_a_worker_that_was_suspended_for_long_harms_nothing(
         async with world.working():
             await world.settled("delivered")
         os.kill(process.pid, signal.SIGCONT)
-        await until(lambda: _said(tmp_path / "worker.log", "lease lost"), 10)
+        await until(lambda: _said(tmp_path / "worker.log", "lease lost"), 30)
         assert end(process) == 0
     finally:
         os.kill(process.pid, signal.SIGCONT) if process.poll() is None else None

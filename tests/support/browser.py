@@ -50,7 +50,7 @@ class Page:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def wait(self, expression: str, seconds: float = 30) -> Any:
+    def wait(self, expression: str, seconds: float = 60) -> Any:
         """The value of an expression, once that is true."""
         until = time.monotonic() + seconds
         while not (value := self.says(expression)):

@@ -137,7 +137,7 @@ class Outgoing:
         assert len(found) <= 1
         return {part["url"]: next(v for k, v in part.items() if k != "url") for parts in found for part in parts}
 
-    async def settled(self, *wanted: str, seconds: float = 10) -> None:
+    async def settled(self, *wanted: str, seconds: float = 30) -> None:
         """Wait until the deliveries are in these states, in their order."""
         await until(lambda: self._are(wanted), seconds)
 
@@ -163,7 +163,7 @@ async def _nothing(*_: Any) -> int:
     return 0
 
 
-async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not await holds():
         assert time.monotonic() < deadline, "it did not come about in time"
