@@ -202,5 +202,6 @@ async def _repeat(context: Context, connection: Connection, task: Json, last: De
         urgent=dispatch.is_urgent(task),
         state=State.PENDING,
     )
-    changed = _undone(context, task)
+    # A cancellation is about a Task whose own delivery stays what it was.
+    changed = _undone(context, task) if last.kind is Kind.ABORT else task
     await commit.put(context.as_system(connection), connection, [changed] if changed != task else [])
