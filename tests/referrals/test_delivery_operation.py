@@ -14,6 +14,7 @@ from app.fhir.json import loads
 from app.fhir.validation import check
 from tests.support.databases import create_database, drop_database, sql
 from tests.support.factories import concept, reference, task, unique
+from tests.support.outgoing import outgoing
 from tests.support.referrals import Clinic, Json, codes_of, deliveries_of, parameters
 from tests.support.servers import RunningServer, await_ready, launch
 
@@ -354,6 +355,19 @@ async def test_the_cancellation_of_a_closed_task_is_sent_again(sent: Sent) -> No
     assert answer.status_code == 200, answer.text
     submit, cancel = deliveries_of(answer.json())
     assert (submit["state"], cancel["kind"], cancel["state"]) == ("delivered", "cancel", "pending")
+
+
+async def test_a_cancellation_sent_again_leaves_the_word_about_the_delivery(sent: Sent) -> None:
+    sent.becomes("delivered")
+    word = {"url": f"{sent.clinic.base}/StructureDefinition/task-delivery"}
+    word |= {"extension": [{"url": "status", "valueCode": "delivered"}]}
+    task = await sent.clinic.read(f"Task/{sent.task['id']}")
+    async with outgoing(sent.dsn) as worker:  # what it would have told; nobody else may
+        await worker.put(task | {"extension": [*task["extension"], word]})
+    await sent.clinic.patch(task, status="cancelled", statusReason={"text": "Moved away"})
+    sql(sent.dsn, f"UPDATE delivery SET state = 'dead' WHERE task_id = '{task['id']}' AND kind = 'cancel'")
+    assert (await sent.again()).status_code == 200
+    assert word in (await sent.clinic.read(f"Task/{task['id']}"))["extension"]
 
 
 async def test_who_waits_in_a_sequence_has_nothing_to_send_again(quiet: Clinic, idle: RunningServer) -> None:

@@ -102,7 +102,7 @@ async def _resubmit(context: Context, connection: Connection, task: Json, last: 
     way = await _way(context, connection, task, last, given)
     changed = _undone(context, _sent_to(context, task, way))
     if last is None:
-        await commit.put(context.as_system(connection), connection, [changed] if changed != task else [])
+        await _put(context, connection, task, changed)
         await dispatch.dispatch(context, connection, [replace(way, task=changed)])
         return
     endpoint_id = way.endpoint["id"] if way.endpoint else ""
@@ -117,7 +117,7 @@ async def _resubmit(context: Context, connection: Connection, task: Json, last: 
         urgent=dispatch.is_urgent(task),
         state=State.MANUAL if way.by_hand else State.PENDING,
     )
-    await commit.put(context.as_system(connection), connection, [changed] if changed != task else [])
+    await _put(context, connection, task, changed)
     await _set_work_item(context, connection, changed, wanted=way.by_hand)
 
 
@@ -148,6 +148,12 @@ def _sent_to(context: Context, task: Json, way: Way) -> Json:
         return task
     kept = [each for each in task.get("extension", ()) if each.get("url") != url]
     return _with_extensions(task, [*kept, *([{"url": url, "valueReference": reference}] if reference else [])])
+
+
+async def _put(context: Context, connection: Connection, task: Json, changed: Json) -> None:
+    """Store what is left of the Task, if that differs."""
+    if changed != task:
+        await commit.put(context.as_system(connection), connection, [changed])
 
 
 def _undone(context: Context, task: Json) -> Json:
@@ -202,6 +208,5 @@ async def _repeat(context: Context, connection: Connection, task: Json, last: De
         urgent=dispatch.is_urgent(task),
         state=State.PENDING,
     )
-    # A cancellation is about a Task whose own delivery stays what it was.
-    changed = _undone(context, task) if last.kind is Kind.ABORT else task
-    await commit.put(context.as_system(connection), connection, [changed] if changed != task else [])
+    if last.kind is Kind.ABORT:  # a cancellation is about a Task whose own delivery stays what it was
+        await _put(context, connection, task, _undone(context, task))
