@@ -17,7 +17,7 @@ from tests.chaos import monkey, truths, verdict
 from tests.chaos.caller import Caller, Told, pages
 from tests.chaos.truths import Ours
 from tests.chaos.verdict import LOST, UNTRUE, Verdict
-from tests.chaos.world import NAME, RECORD, Conditions, Json, World, build
+from tests.chaos.world import NAME, RECORD, Conditions, World, build
 
 MOST_WAITING = 150
 """So many deliveries may wait before callers make a pause, so that there is always something that a kill interrupts."""
@@ -177,17 +177,9 @@ async def _open(world: World, http: httpx.AsyncClient) -> int:
     """
     entries = await pages(http, f"{world.base}/Task?code=fulfill&status={_STATUSES}&_count=500")
     tasks = [entry["resource"] for entry in entries]
-    stuck = [task for task in tasks if not truths.site_of(task) or truths.delivered_as(task) == "failed"]
-    behind = {_group(task) for task in stuck}
-    moving = [
-        task for task in tasks if task not in stuck and not (task["status"] == "draft" and _group(task) in behind)
-    ]
+    held_back = truths.held_back(tasks)
+    moving = [task for task in tasks if not truths.is_stuck(task) and task["id"] not in held_back]
     return len(moving) + await _waiting(world)
-
-
-def _group(task: Json) -> str:
-    """What the Tasks of one `$refer` have in common."""
-    return str(task.get("groupIdentifier", {}).get("value", task["id"]))
 
 
 async def _revive(world: World, http: httpx.AsyncClient, found: Verdict) -> int:

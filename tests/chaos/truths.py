@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.chaos.caller import pages
 from tests.chaos.world import Json, Site, World
 from tests.support.referrals import deliveries_of
 
+CLOSED = frozenset({"rejected", "cancelled", "failed", "completed", "entered-in-error"})
 _AT_ONCE = 8
 
 
@@ -155,3 +156,19 @@ def site_of(task: Json) -> str:
     """The name of the recipient's site by the endpoint that the Task names; blank when it names none."""
     named = extension(task, "delivery-endpoint").get("valueReference", {}).get("reference", "")
     return str(named).removeprefix("Endpoint/at-")
+
+
+def is_stuck(task: Json) -> bool:
+    """Whether its turn has come and it was given up, or left to a person: nobody else moves it."""
+    return task["status"] not in CLOSED | {"draft"} and (not site_of(task) or delivered_as(task) == "failed")
+
+
+def held_back(tasks: Collection[Json]) -> set[str]:
+    """The ids of drafts whose turn in a sequence does not come before a person has moved the one that is stuck."""
+    stuck = {_group(task) for task in tasks if is_stuck(task)}
+    return {task["id"] for task in tasks if task["status"] == "draft" and _group(task) in stuck}
+
+
+def _group(task: Json) -> str:
+    """What the Tasks of one `$refer` have in common."""
+    return str(task.get("groupIdentifier", {}).get("value", task["id"]))

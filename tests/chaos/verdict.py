@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.caller import Told
-from tests.chaos.truths import Ours, Theirs, code, delivered_as, placer, site_of
+from tests.chaos.truths import CLOSED, Ours, Theirs, code, delivered_as, held_back, placer, site_of
 from tests.chaos.world import RECORD, Json
 
 LOST, DOUBLED, DISORDERED, UNTRUE, REFUSED = "lost", "doubled", "out of order", "untruthful", "wrong answers"
 SENT_THINGS = ("Task", "ServiceRequest", "DocumentReference", "Communication")
-CLOSED = frozenset({"rejected", "cancelled", "failed", "completed", "entered-in-error"})
 _UNANSWERED = frozenset({"draft", "requested", "ready", "received"})
 _ENDED = CLOSED | {"revoked", "gone"}
 
@@ -45,8 +44,11 @@ def compare(told: Told, ours: Ours, theirs: Mapping[str, Theirs], *, base: str) 
     for line in told.wrong:
         verdict.add(REFUSED, line)
     _acknowledged(told, ours, verdict)
+    later = held_back(ours.tasks.values())
     for id_, task in sorted(ours.tasks.items()):
         _task(id_, task, ours, theirs, verdict)
+        if id_ not in later:
+            _came_to_an_end(id_, task, ours, verdict)
     for id_ in sorted(ours.aborts):
         _messages(id_, ours, verdict)
     for one in theirs.values():
@@ -79,8 +81,7 @@ def _acknowledged(told: Told, ours: Ours, verdict: Verdict) -> None:
 def _task(id_: str, task: Json, ours: Ours, theirs: Mapping[str, Theirs], verdict: Verdict) -> None:
     _messages(id_, ours, verdict)
     status, said = task["status"], delivered_as(task)
-    submits = [one for one in ours.deliveries[id_] if one["kind"] == "submit"]
-    state = submits[-1]["state"] if submits else "none"
+    state = _submitted(id_, ours)
     site = theirs.get(site_of(task))
     arrived = site is not None and any(one.kind == "submit" and one.referral == placer(task) for one in site.arrivals)
     where = f"Task/{id_} ({status}, {state}{f' to {site.site.name}' if site else ''})"
@@ -88,20 +89,31 @@ def _task(id_: str, task: Json, ours: Ours, theirs: Mapping[str, Theirs], verdic
         verdict.add(LOST, f"{where} never arrived")
     if state in ("none", "dropped") and arrived:
         verdict.add(UNTRUE, f"{where} arrived")
-    if state in ("none", "dropped") and status != "cancelled":
-        verdict.add(LOST, f"{where} was never sent")
     if said != _SAID.get(state, ""):
         verdict.add(UNTRUE, f"{where} says that its delivery is {said or 'nothing'}")
     if state == "manual" and status not in CLOSED and id_ not in ours.by_hand:
         verdict.add(LOST, f"{where} waits for a person who was never asked")
     if state == "dead":
         _visibly_dead(where, id_, task, ours, verdict)
-    if status not in CLOSED and state not in ("dead", "manual"):
-        verdict.add(UNTRUE, f"{where} is still open")
     if status == "completed":
         _has_outputs(where, task, verdict)
     if site is not None and state == "delivered":
         _agrees(where, id_, task, ours, site, verdict)
+
+
+def _came_to_an_end(id_: str, task: Json, ours: Ours, verdict: Verdict) -> None:
+    """It was sent, and is closed or waits for a person."""
+    state, status = _submitted(id_, ours), task["status"]
+    if state in ("none", "dropped") and status != "cancelled":
+        verdict.add(LOST, f"Task/{id_} ({status}, {state}) was never sent")
+    if state not in ("dead", "manual") and status not in CLOSED:
+        verdict.add(UNTRUE, f"Task/{id_} ({status}, {state}) is still open")
+
+
+def _submitted(id_: str, ours: Ours) -> str:
+    """The state of the last delivery that submits it."""
+    states = [one["state"] for one in ours.deliveries[id_] if one["kind"] == "submit"]
+    return states[-1] if states else "none"
 
 
 _SAID = {"delivered": "delivered", "dead": "failed"}
