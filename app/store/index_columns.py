@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-from app.fhir.search.rows import IndexRows
+from app.fhir.search.rows import Display, IndexRows
 from app.store.index_statements import argument, arguments
 from app.store.numbers import TYPE_ID, Numbers
 from app.store.tables import INDEX_TABLES
@@ -18,6 +18,13 @@ Links = Mapping[Link, bool]
 
 Indexed = tuple[IndexRows | None, Links | None]
 """The index rows and the links of one resource; None, None for a deletion."""
+
+Columns = Sequence[Sequence[Any]]
+Found = Sequence[tuple[int, Links, Sequence[Any]]]
+"""Where rows came from: the ordinal of a resource, its links, and its rows."""
+
+Gathered = Mapping[str, tuple[Found, Columns]]
+"""All rows by kind, for the kinds of which there are any: where they came from, and their columns."""
 
 _FEWER = Decimal("-Infinity")
 _MORE = Decimal("Infinity")
@@ -43,12 +50,9 @@ async def index_arguments(
     if contained:
         resources = [*resources, *((rows, _loose(rows)) for rows in contained.values())]
         targets = {**targets, **{link: number for number, link in enumerate(contained, len(targets) + 1)}}
-    try:
-        columns = _columns(resources, numbers, targets)
-    except KeyError:
-        await _learn(numbers, [rows for rows, _ in resources if rows is not None])
-        columns = _columns(resources, numbers, targets)
-    return [*target_arguments(contained), *columns]
+    gathered = _gathered(resources)
+    await _learn(numbers, gathered)
+    return [*target_arguments(contained), *_arranged(gathered, numbers, targets)]
 
 
 def _contained(resources: Sequence[Indexed]) -> dict[Link, IndexRows]:
@@ -65,34 +69,48 @@ def _loose(rows: IndexRows) -> Links:
     return {(kind, id_): True for _, kind, id_ in rows.references}
 
 
-async def _learn(numbers: Numbers, rows: Sequence[IndexRows]) -> None:
-    """Give numbers to the systems, units and displays of the rows that have none yet."""
-    systems = {system for r in rows for _, system, *_ in r.tokens if system}
-    systems.update(s for r in rows for c in r.composites for s in (c.system, c.system2) if s)
-    units = {(code or "", system or "", unit or "") for r in rows for *_, system, code, unit in r.quantities}
-    units.update((c.unit_code or "", c.unit_system or "", c.unit or "") for r in rows for c in r.composites)
-    displays = {display for r in rows for *_, display in r.tokens if display}
-    await numbers.learn(systems, units, displays)
-
-
-def _columns(resources: Sequence[Indexed], numbers: Numbers, targets: Mapping[Link, int]) -> list[Sequence[Any] | None]:
+def _gathered(resources: Sequence[Indexed]) -> Gathered:
     indexed = [(k, links or {}, rows) for k, (rows, links) in enumerate(resources, 1) if rows is not None]
-    columns: list[Sequence[Any] | None] = []
-    for kind, arrange, kinds in _TABLES:
+    gathered = {}
+    for kind, *_ in _TABLES:
         found = [(k, links, rows) for k, links, all_rows in indexed if (rows := getattr(all_rows, kind))]
         if found:
+            gathered[kind] = found, list(zip(*chain.from_iterable(rows for *_, rows in found), strict=True))
+    return gathered
+
+
+async def _learn(numbers: Numbers, gathered: Gathered) -> None:
+    """Make sure that all systems, units and displays of the rows have numbers."""
+    systems: set[str | None] = set()
+    units: set[tuple[str | None, ...]] = set()
+    displays: set[Display | None] = set()
+    if "tokens" in gathered:
+        _, (_, token_systems, _, token_displays) = gathered["tokens"]
+        systems.update(token_systems)
+        displays.update(token_displays)
+    if "quantities" in gathered:
+        _, (*_, unit_systems, codes, names) = gathered["quantities"]
+        units.update(zip(codes, unit_systems, names, strict=True))
+    if "composites" in gathered:
+        _, (_, system, _, system2, _, _, _, unit_systems, codes, names, *_) = gathered["composites"]
+        systems.update(system, system2)
+        units.update(zip(codes, unit_systems, names, strict=True))
+    await numbers.learn(systems, {(code or "", system or "", unit or "") for code, system, unit in units}, displays)
+
+
+def _arranged(gathered: Gathered, numbers: Numbers, targets: Mapping[Link, int]) -> list[Sequence[Any] | None]:
+    columns: list[Sequence[Any] | None] = []
+    for kind, arrange, kinds in _TABLES:
+        if kind in gathered:
+            found, by_column = gathered[kind]
             ordinals = [k for k, _, rows in found for _ in rows]
-            by_column = list(zip(*chain.from_iterable(rows for *_, rows in found), strict=True))
             columns.extend(map(argument, kinds, (ordinals, *arrange(by_column, found, numbers, targets))))
         else:
             columns.extend([None] * len(kinds))
     return columns
 
 
-# Each arranges the columns of one kind of index rows as those of its table. `found` is where the rows came from: the
-# ordinal of a resource, its links, and its rows.
-Columns = Sequence[Sequence[Any]]
-Found = Sequence[tuple[int, Links, Sequence[Any]]]
+# Each arranges the columns of one kind of index rows as those of its table.
 Arrange = Callable[[Columns, Found, Numbers, Mapping[Link, int]], Columns]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Set
 
 import asyncpg
 
@@ -45,14 +45,16 @@ class Numbers:
             rows = await connection.fetch("SELECT uri, id FROM system WHERE uri = ANY ($1::text[])", missing)
             self.systems.update((row[0], row[1]) for row in rows)
 
-    async def learn(self, systems: Iterable[str], units: Iterable[Unit], displays: Iterable[Display]) -> None:
+    async def learn(self, systems: Set[str | None], units: Set[Unit], displays: Set[Display | None]) -> None:
         """Make sure that all these have numbers, at least until another coroutine runs."""
+        if systems <= self.systems.keys() and units <= self.units.keys() and displays <= self.displays.keys():
+            return
         async with self._lock:
             if len(self.displays) > MOST_DISPLAYS:
                 self.displays = {None: 0}
-            new_systems = _unknown(((system,) for system in systems if system not in self.systems), 1)
-            new_units = _unknown((unit for unit in units if unit not in self.units), 3)
-            new_displays = _unknown((display for display in displays if display not in self.displays), 2)
+            new_systems = _unknown([(system,) for system in systems - self.systems.keys() if system], 1)
+            new_units = _unknown(units - self.units.keys(), 3)
+            new_displays = _unknown([display for display in displays - self.displays.keys() if display], 2)
             if not (new_systems or new_units or new_displays):
                 return
             async with self._connections.aside() as connection:
@@ -66,9 +68,9 @@ class Numbers:
                     self.displays.update(((r[0], r[1]), r[2]) for r in rows)
 
 
-def _unknown(names: Iterable[tuple[str, ...]], width: int) -> list[list[str]]:
+def _unknown(names: Collection[tuple[str, ...]], width: int) -> list[list[str]]:
     """The names, column by column, in one order for all processes: their inserts then never wait in a circle."""
-    found = sorted(set(names))
+    found = sorted(names)
     return [[name[at] for name in found] for at in range(width)] if found else []
 
 
