@@ -51,7 +51,7 @@ class ResourceRow(SQLModel, table=True):
     __table_args__ = (
         Index("resource_type_id_id", "type_id", "id", unique=True),
         Index("resource_type_id_rid", "type_id", "rid"),
-        Index("resource_type_id_last_updated", "type_id", "last_updated", "rid"),
+        Index("resource_type_id_last_updated", "type_id", "last_updated"),
     )
 
     rid: int = Field(sa_column=Column(BigInteger, Identity(), primary_key=True))
