@@ -68,7 +68,8 @@ class Settings(BaseSettings):
     secret_key: str | None = Field(
         None,
         repr=False,
-        description="base64 of 32 bytes that encrypt the credentials of endpoints (`openssl rand -base64 32`)",
+        description="base64 of 32 bytes that encrypt the credentials of endpoints (`openssl rand -base64 32`); "
+        "while it is replaced: the new one, a comma, the old one",
     )
 
     @field_validator("base_url")
@@ -101,7 +102,7 @@ class Settings(BaseSettings):
     @classmethod
     def _key(cls, text: str | None) -> str | None:
         try:
-            if text is not None and len(b64decode(text, validate=True)) != 32:
+            if text is not None and any(len(b64decode(key, validate=True)) != 32 for key in text.split(",")):
                 raise ValueError
         except ValueError:
             raise ValueError("must be base64 of 32 bytes, as `openssl rand -base64 32` makes it") from None

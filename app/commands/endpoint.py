@@ -30,8 +30,8 @@ from app.delivery.dialects.base import Misconfigured
 from app.delivery.outbound.client import Outbound
 from app.delivery.outbound.credentials import METHODS, Credentials
 from app.delivery.outbound.examine import examine
-from app.delivery.outbound.keeping import keep, kept, rotate
-from app.delivery.outbound.sealing import Seal
+from app.delivery.outbound.keeping import keep, kept, reseal, rotate
+from app.delivery.outbound.sealing import Seal, Undecipherable
 from app.errors import Conflict
 from app.fhir import json
 from app.fhir.types import Json
@@ -156,6 +156,28 @@ def rotate_command(
         )
 
     _run(work, database_url, data_dir)
+
+
+@app.command("reseal")
+def reseal_command(database_url: DatabaseUrl = None, data_dir: DataDir = None) -> None:
+    """Encrypt all credentials anew with the first key in CARELOOP_SECRET_KEY. Exit code 1 if some cannot be read."""
+
+    async def work(there: Connections, settings: Settings) -> bool:
+        seal, count, unread = seal_of(settings), 0, []
+        async with there.lease() as connection:
+            known = [access.endpoint_id for access in await endpoints.all_access(connection)]
+        for endpoint_id in known:
+            try:
+                count += await reseal(there, endpoint_id, seal)
+            except Undecipherable:
+                unread.append(endpoint_id)
+        say(f"encrypted with the first key: secrets {count}, endpoints {len(known) - len(unread)}")
+        if unread:
+            complain(f"of no key in CARELOOP_SECRET_KEY, left as they were: {', '.join(unread)}")
+        return not unread
+
+    if not _run(work, database_url, data_dir):
+        raise typer.Exit(1)
 
 
 @app.command("list")

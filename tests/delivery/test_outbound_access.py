@@ -482,6 +482,7 @@ def test_what_is_sealed_opens_in_its_place_only() -> None:
     ]:
         with pytest.raises(Undecipherable):
             seal.open(other, "table", row)
+    assert Seal(f"{OTHER_KEY},{SECRET_KEY}").open(sealed, "table", "row") == b"secret"
     with pytest.raises(Undecipherable):
         Seal(OTHER_KEY).open(sealed, "table", "row")
 

@@ -15,10 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
 from app import cli
+from app.delivery.outbound.keeping import kept
+from app.delivery.outbound.link import opened_key
+from app.delivery.outbound.sealing import Seal
+from app.store.connections import Connections
+from app.store.referrals import endpoints
 from tests.support.certificates import Authority
 from tests.support.databases import sql
 from tests.support.factories import unique
-from tests.support.outbound import LOOPBACK, SECRET_KEY
+from tests.support.outbound import LOOPBACK, SECRET_KEY, endpoint, give, secret_key
 from tests.support.peers import Peer, answer
 from tests.support.servers import RunningServer, careloop
 
@@ -158,6 +163,32 @@ async def test_a_rotation_is_announced_and_not_doubled(
     assert emergency.returncode == 0
     [key] = await keys_of(server, where)
     assert key["kid"] not in shown
+
+
+async def test_credentials_are_encrypted_anew_when_the_key_is_replaced(database: str) -> None:
+    operator, newer, lost = Operator(database), secret_key(b"n"), secret_key(b"l")
+    connections = Connections(database)
+    places = [endpoint("https://ehr.example.org/fhir") for _ in range(2)]
+    await give(connections, places[0], "smart", client_id="careloop", algorithm="ES384")
+    await give(connections, places[1], "header", headers={"x-api-key": "k"})
+
+    async def readable(key: str) -> list[bool]:
+        stored = [await kept(connections, place["id"], Seal(key)) for place in places]
+        return [one is not None and one.credentials is not None for one in stored]
+
+    failed = await operator.runs("reseal", secret_key=f"{newer},{lost}")
+    assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
+    assert all(place["id"] in failed.stderr for place in places)
+    assert await readable(SECRET_KEY) == [True, True]
+
+    done = await operator.runs("reseal", secret_key=f"{newer},{SECRET_KEY}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "encrypted with the first key: secrets 3, endpoints 2\n"
+    assert (await readable(newer), await readable(SECRET_KEY)) == ([True, True], [False, False])
+    async with connections.lease() as connection:
+        [key] = await endpoints.keys(connection, places[0]["id"])
+    assert opened_key(key, Seal(newer)).kid == key.kid
+    await connections.close()
 
 
 async def test_an_unknown_endpoint_has_no_keys(server: RunningServer) -> None:

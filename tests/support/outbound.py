@@ -15,7 +15,13 @@ from app.store.connections import Connections
 from tests.support.databases import create_database, drop_database
 from tests.support.factories import unique
 
-SECRET_KEY = base64.b64encode(b"k" * 32).decode()
+
+def secret_key(letter: bytes) -> str:
+    """A value of CARELOOP_SECRET_KEY."""
+    return base64.b64encode(letter * 32).decode()
+
+
+SECRET_KEY = secret_key(b"k")
 LOOPBACK = "127.0.0.1/32"
 
 

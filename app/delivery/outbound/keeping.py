@@ -84,6 +84,25 @@ async def rotate(connections: Connections, endpoint_id: str, seal: Seal, pause: 
     return Rotation(pair.kid, signs_from, retired_at)
 
 
+async def reseal(connections: Connections, endpoint_id: str, seal: Seal) -> int:
+    """Seal all secrets of an endpoint with the first key of the seal; how many there are. Raises Undecipherable."""
+    async with connections.transaction() as connection:
+        await endpoints.lock(connection, endpoint_id)
+        access = await endpoints.access(connection, endpoint_id)
+        if access is None:
+            return 0
+        keys = await endpoints.keys(connection, endpoint_id)
+        sealed = {key.kid: _sealed_anew(seal, key.sealed, KEY_TABLE, endpoint_id, key.kid) for key in keys}
+        await endpoints.reseal(
+            connection, endpoint_id, _sealed_anew(seal, access.sealed, ACCESS_TABLE, endpoint_id), sealed
+        )
+    return 1 + len(keys)
+
+
+def _sealed_anew(seal: Seal, sealed: bytes, *row: str) -> bytes:
+    return seal.close(seal.open(sealed, *row), *row)
+
+
 async def _provide_key(
     connection: Connection, endpoint_id: str, seal: Seal, algorithm: str, given: signing.KeyPair | None
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -114,6 +114,16 @@ async def add_key(
         pause,
     )
     return signs_from
+
+
+async def reseal(connection: Connection, endpoint_id: str, access: bytes, keys: Mapping[str, bytes]) -> None:
+    """Replace how the secrets are sealed: that of the access, and those of the key pairs by `kid`.
+
+    They are the same secrets: whoever has opened them already need not look again, so `updated_at` stays.
+    """
+    await connection.execute("UPDATE endpoint_access SET sealed = $2 WHERE endpoint_id = $1", endpoint_id, access)
+    for kid, sealed in keys.items():
+        await connection.execute("UPDATE endpoint_key SET sealed = $2 WHERE kid = $1", kid, sealed)
 
 
 async def retire_keys(connection: Connection, endpoint_id: str, *, but: str, at: datetime | None = None) -> None:
