@@ -50,6 +50,16 @@ def test_a_server_that_restarts_between_delivery_and_answer_hears_it(north: Hous
     assert len(case.deliveries(task)[0]["attempt"]) == 1
 
 
+def test_an_answer_counts_from_where_it_went_first(north: House, receive: Receive) -> None:
+    pantry = receive("gravity", "--accept-after", "never")
+    case = north.case()
+    task = case.until_delivered(case.refer(north.register(pantry)))
+    north.operate(f"Task/{task['id']}/$redeliver", dialect="worklist")  # somebody rings them instead
+    pantry.control(accept_after=0)
+    case.until(task, "completed")
+    assert [one["state"] for one in case.deliveries(task)] == ["delivered", "manual"]
+
+
 def test_a_service_and_a_professional_are_asked_through_their_organizations(north: House, receive: Receive) -> None:
     """At once (`stat`). The organization answers for its service; it is the organization that joins the team."""
     pantry = receive("gravity")

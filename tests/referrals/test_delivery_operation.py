@@ -275,6 +275,36 @@ async def test_another_endpoint_and_dialect_can_be_named(sent: Sent) -> None:
     assert now["identifier"] == sent.task["identifier"]
 
 
+@pytest.mark.parametrize("arrived", [{"state": "delivered"}, {"state": "dead", "in_doubt": True}])
+async def test_where_it_may_have_arrived_is_not_forgotten(sent: Sent, arrived: Json) -> None:
+    before = await sent.delivery()
+    sent.becomes(**arrived)
+    elsewhere = await sent.clinic.endpoint()
+    assert (await sent.again(endpoint=reference(elsewhere))).status_code == 200
+    first, second = await sent.clinic.deliveries(sent.task)
+    assert (first["message"], first["state"]) == (before["message"], arrived["state"])
+    assert first["endpoint"] == sent.recipient["endpoint"][0]
+    assert (second["state"], second["endpoint"], second["inDoubt"]) == ("pending", reference(elsewhere), False)
+    assert second["message"] != before["message"]
+
+    task = await sent.clinic.read(f"Task/{sent.task['id']}")
+    await sent.clinic.patch(task, status="cancelled", statusReason={"text": "Moved away"})
+    told = [one for one in await sent.clinic.deliveries(sent.task) if one["kind"] == "cancel"]
+    assert {(one["endpoint"]["reference"], one["state"]) for one in told} == {
+        (sent.recipient["endpoint"][0]["reference"], "pending"),
+        (reference(elsewhere)["reference"], "dropped"),  # nothing was sent there yet
+    }
+
+
+async def test_what_may_have_arrived_and_is_still_tried_ends_when_another_takes_over(sent: Sent) -> None:
+    sent.becomes("pending", in_doubt=True)
+    assert (await sent.again(dialect="worklist")).status_code == 200
+    first, second = await sent.clinic.deliveries(sent.task)
+    assert (first["state"], first["inDoubt"], second["state"]) == ("dead", True, "manual")
+    (item,) = await sent.clinic.found(f"Task?focus=Task/{sent.task['id']}")
+    assert item["status"] == "requested"
+
+
 async def test_an_endpoint_that_was_mended_is_looked_up_again(sent: Sent) -> None:
     sent.becomes("dead")
     endpoint = await sent.clinic.read(sent.recipient["endpoint"][0]["reference"])

@@ -101,23 +101,24 @@ async def _check_actor(context: Context, connection: Connection, task: Json, las
 async def _resubmit(context: Context, connection: Connection, task: Json, last: Delivery | None, given: Given) -> None:
     way = await _way(context, connection, task, last, given)
     changed = _undone(context, _sent_to(context, task, way))
-    if last is None:
-        await _put(context, connection, task, changed)
-        await dispatch.dispatch(context, connection, [replace(way, task=changed)])
-        return
     endpoint_id = way.endpoint["id"] if way.endpoint else ""
-    if last.in_hand and (endpoint_id, way.dialect or last.dialect) != (last.endpoint_id, last.dialect):
+    if last and last.in_hand and (endpoint_id, way.dialect or last.dialect) != (last.endpoint_id, last.dialect):
         text = "An attempt is under way. What it comes to is known within a minute."
         raise Conflict(issues=[issue(context.server.base_url, Refusal.ATTEMPT_UNDER_WAY, text)])
-    await store.renew(
-        connection,
-        last,
-        endpoint_id=endpoint_id,
-        dialect=way.dialect,
-        urgent=dispatch.is_urgent(task),
-        state=State.MANUAL if way.by_hand else State.PENDING,
-    )
     await _put(context, connection, task, changed)
+    if last is None or (last.may_have_arrived and endpoint_id != last.endpoint_id):
+        # Where it may have arrived it is kept in mind: an answer from there counts, and so does its cancellation.
+        await store.leave(connection, last)
+        await dispatch.dispatch(context, connection, [replace(way, task=changed)])
+    else:
+        await store.renew(
+            connection,
+            last,
+            endpoint_id=endpoint_id,
+            dialect=way.dialect,
+            urgent=dispatch.is_urgent(task),
+            state=State.MANUAL if way.by_hand else State.PENDING,
+        )
     await _set_work_item(context, connection, changed, wanted=way.by_hand)
 
 

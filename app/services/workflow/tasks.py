@@ -94,20 +94,19 @@ async def tell_abort(context: Context, connection: Connection, abort: Json, task
 
 
 async def _enqueue(context: Context, connection: Connection, kind: Kind, told: Json, task: Json) -> bool:
-    """Order a message about `told` to where `task` was sent; returns whether that is possible."""
+    """Order a message about `told` to wherever `task` was sent; returns whether where it belongs now is reached."""
     way = await dispatch.way_of(context, connection, task)
-    if way.endpoint is None or way.by_hand:
-        return False
-    order = Order(
-        kind,
-        told["id"],
-        key_of(context, task),
-        endpoint_id=way.endpoint["id"],
-        dialect=way.dialect,
-        urgent=dispatch.is_urgent(told),
-    )
-    await outbox.enqueue(connection, [order], await deliveries.now(connection))
-    return True
+    current = dispatch.endpoint_reference(context, task) or {}
+    places = await deliveries.places(connection, task["id"])
+    places.pop(current.get("reference", "").removeprefix("Endpoint/"), None)
+    if way.endpoint is not None and not way.by_hand:
+        places[way.endpoint["id"]] = way.dialect
+    key, urgent = key_of(context, task), dispatch.is_urgent(told)
+    orders = [
+        Order(kind, told["id"], key, endpoint_id=id_, dialect=dialect, urgent=urgent) for id_, dialect in places.items()
+    ]
+    await outbox.enqueue(connection, orders, await deliveries.now(connection))
+    return way.endpoint is not None and not way.by_hand
 
 
 async def _ask_person(context: Context, connection: Connection, focus: Json, task: Json, text: str) -> None:

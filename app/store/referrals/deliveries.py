@@ -105,6 +105,26 @@ def _delivery(row: asyncpg.Record, tried: Sequence[Attempt] = ()) -> Delivery:
     return replace(found, tried=tuple(tried))
 
 
+async def leave(connection: Connection, delivery: Delivery | None) -> None:
+    """Try a delivery no longer that may have arrived, since another one takes over. One that is settled stays so."""
+    if delivery is not None and delivery.state is State.PENDING:
+        await connection.execute(
+            "UPDATE delivery SET state = 'dead', in_doubt = true, lease = NULL, lease_until = NULL, "
+            "settled_at = clock_timestamp() WHERE id = $1",
+            delivery.id,
+        )
+
+
+async def places(connection: Connection, task_id: str) -> dict[str, str]:
+    """Where a Task may have arrived: the ids of Endpoints, each with the dialect that was used there last."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT ON (endpoint_id) endpoint_id, dialect FROM delivery WHERE task_id = $1 AND kind = 'submit' "
+        "AND endpoint_id <> '' AND (state = 'delivered' OR in_doubt) ORDER BY endpoint_id, id DESC",
+        task_id,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 async def renew(
     connection: Connection, delivery: Delivery, *, endpoint_id: str, dialect: str, urgent: bool, state: State
 ) -> None:
