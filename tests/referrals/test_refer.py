@@ -326,6 +326,35 @@ async def test_sequential_asks_the_first_and_keeps_the_others_waiting(clinic: Cl
     assert [len(await clinic.deliveries(task)) for task in tasks] == [1, 0, 0]
 
 
+async def referred_twice(clinic: Clinic, strategy: str) -> tuple[list[Json], list[Json]]:
+    """The Tasks of two referrals of one order, which all have its requisition."""
+    order = await clinic.order(requisition=identifier(unique()))
+    calls = []
+    for _ in range(2):
+        recipients = [await clinic.recipient("light") for _ in range(2)]
+        calls.append(await clinic.referred(order, *recipients, strategy=strategy))
+    assert len({task["groupIdentifier"]["value"] for tasks in calls for task in tasks}) == 1
+    return calls[0], calls[1]
+
+
+async def statuses(clinic: Clinic, tasks: list[Json]) -> list[str]:
+    return [(await clinic.read(f"Task/{task['id']}"))["status"] for task in tasks]
+
+
+async def test_each_sequence_of_an_order_goes_on_by_itself(clinic: Clinic) -> None:
+    first, second = await referred_twice(clinic, "sequential")
+    await clinic.patch(first[0], status="rejected", statusReason={"text": "Full"})
+    assert await statuses(clinic, first) == ["rejected", "requested"]
+    assert await statuses(clinic, second) == ["requested", "draft"]
+
+
+async def test_each_parallel_referral_of_an_order_selects_its_own(clinic: Clinic) -> None:
+    first, second = await referred_twice(clinic, "parallel")
+    for tasks in (first, second):
+        await clinic.patch(await clinic.read(f"Task/{tasks[0]['id']}"), status="accepted")
+        assert await statuses(clinic, tasks) == ["accepted", "cancelled"]
+
+
 async def test_a_strategy_with_one_recipient_gives_a_location(clinic: Clinic) -> None:
     answer = await clinic.refer(await clinic.order(), await clinic.recipient(), strategy="parallel")
     assert answer.status_code == 201

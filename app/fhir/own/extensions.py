@@ -77,6 +77,14 @@ EXTENSIONS: Mapping[str, Extension] = {
             "integer",
         ),
         Extension(
+            "referral-group",
+            "Group of a referral",
+            "What the Tasks of one $refer with several recipients have in common. groupIdentifier may be that of an "
+            "order that was referred more than once.",
+            "Task",
+            "uri",
+        ),
+        Extension(
             "participates-by-referral",
             "Participates by referral",
             "The member joined by accepting a referral, and leaves when none of theirs is under way.",

@@ -159,7 +159,7 @@ TASK_ELEMENTS: Mapping[str, Element] = {
 }
 """The requester may answer questions (`input`) and move the date, but what was asked for whom never changes."""
 
-STEERING = ("delivery-endpoint", "referral-strategy", "referral-position", "task-delivery")
+STEERING = ("delivery-endpoint", "referral-strategy", "referral-position", "referral-group", "task-delivery")
 """The names of this server's extensions on a Task that only the server itself changes."""
 
 ORDER_FIXED = ("subject", "intent", "requester")

@@ -36,9 +36,17 @@ _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-typ
 _OPERATION = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 
 
+def new_urn() -> str:
+    """A new identifier, such as the fullUrl of what has no URL: `urn:uuid:…`."""
+    return uuid4().urn
+
+
 @dataclass(frozen=True, slots=True)
 class Referral:
-    """What the Tasks of one referral have in common. `order` is the ServiceRequest as it will be."""
+    """What the Tasks of one referral have in common. `order` is the ServiceRequest as it will be.
+
+    `call` tells its Tasks from those of another referral of the same order, which may have the same `group`.
+    """
 
     order: Json
     wanted: Wanted
@@ -46,15 +54,11 @@ class Referral:
     group: Json
     plans: Sequence[Json] = ()
     part_of: Json | None = None
+    call: str = field(default_factory=new_urn)
 
     @property
     def priority(self) -> str:
         return str(self.wanted.priority or self.order.get("priority") or "routine")
-
-
-def new_urn() -> str:
-    """A new identifier, such as the fullUrl of what has no URL: `urn:uuid:…`."""
-    return uuid4().urn
 
 
 def group_identifier(context: Context, order: Json) -> Json:
@@ -73,7 +77,7 @@ def referral_task(context: Context, referral: Referral, recipient: Recipient, po
     at = instant(context.now)
     task = Task(
         id=context.new_id(),
-        extension=_steering(base_url, wanted.strategy, recipient, position),
+        extension=_steering(base_url, referral, recipient, position),
         identifier=[placer(base_url)],
         status="draft" if waits else "requested",
         intent="order",
@@ -93,12 +97,13 @@ def placer(base_url: str) -> Identifier:
     return Identifier(type=kind, system=codes.task_identifier(base_url), value=new_urn())
 
 
-def _steering(base_url: str, strategy: str, recipient: Recipient, position: int) -> list[Extension] | None:
-    made = []
+def _steering(base_url: str, referral: Referral, recipient: Recipient, position: int) -> list[Extension] | None:
+    strategy, made = referral.wanted.strategy, []
     if recipient.endpoint is not None:
         made.append(endpoint_extension(base_url, recipient.endpoint["id"]))
     if strategy != SINGLE:
         made.append(Extension(url=codes.extension(base_url, "referral-strategy"), valueCode=strategy))
+        made.append(Extension(url=codes.extension(base_url, "referral-group"), valueUri=referral.call))
     if strategy == SEQUENTIAL:
         made.append(Extension(url=codes.extension(base_url, "referral-position"), valueInteger=position))
     return made or None

@@ -122,8 +122,8 @@ async def _expire(context: Context, connection: Connection, task_id: str) -> boo
     task = await stored.lock(context, connection, "Task", task_id)
     if task is None or task["status"] != "requested" or strategy_of(context, task) != SEQUENTIAL:
         return False
-    order = await order_of(context, connection, task)
-    if order is not None and order["status"] != "active":
+    order, group = await order_of(context, connection, task), await group_of(context, connection, task)
+    if (order is not None and order["status"] != "active") or all(one["status"] != "draft" for one in group):
         return False
     reason = codes.concept(context.server.base_url, StatusReason.NO_RESPONSE)
     cancelled = await change(context.as_system(connection), connection, task, status="cancelled", statusReason=reason)

@@ -44,6 +44,11 @@ def position_of(context: Context, task: Json) -> int:
     return int(_extension(context, task, "referral-position").get("valueInteger", 0))
 
 
+def _call_of(context: Context, task: Json) -> str:
+    """Which `$refer` made it; blank where that asked only one."""
+    return str(_extension(context, task, "referral-group").get("valueUri", ""))
+
+
 async def group_of(context: Context, connection: Connection, task: Json) -> list[Json]:
     """All Tasks of the same `$refer`, this one included; only this one when it belongs to no group."""
     group = task.get("groupIdentifier") or {}
@@ -55,7 +60,8 @@ async def group_of(context: Context, connection: Connection, task: Json) -> list
     if stored.target_of(context, task.get("focus")) is not None:
         pairs.append(("focus", key))
     found = await stored.find(context, connection, "Task", *pairs)
-    return [other for other in found if is_referral(other) and key_of(context, other) == key]
+    call = _call_of(context, task)
+    return [one for one in found if is_referral(one) and key_of(context, one) == key and _call_of(context, one) == call]
 
 
 def _escaped(token: str, has_system: bool) -> str:
