@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -100,11 +101,16 @@ def load_command(
     What was loaded is remembered, so that a run that was stopped can be repeated. Exit code 1 if anything failed.
     """
     base = server_url or _default_base()
+    if not base.startswith(("http://", "https://")) or not httpx.URL(base).host:
+        raise BadSetting("--server must be the FHIR base of a server, such as http://127.0.0.1:8000/fhir")
     try:
         report = asyncio.run(_load(base, token, paths, concurrency, again))
     except FileNotFoundError as error:
         raise BadSetting(f"there is no file or directory {error}") from None
     _print_report(report, base)
+    if report.stopped:
+        complain("stopped: run it again to load the rest")
+        raise typer.Exit(130)
     if report.failures:
         raise typer.Exit(1)
 
@@ -177,7 +183,15 @@ async def _load(base: str, token: str | None, paths: list[Path], concurrency: in
         bar = progress.add_task("", total=len(find(paths)))
         async with _client(base, token) as client:
             loader = loading.Loader(client, journal, concurrency, again=again)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _stop, loader)
             return await loader.load(paths, lambda _: progress.advance(bar))
+
+
+def _stop(loader: loading.Loader) -> None:
+    """What the server is at would be stored without being remembered: it is waited for, unless asked to stop again."""
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+    complain("stopping when the server has answered what was sent; Ctrl-C again stops at once")
+    loader.stop()
 
 
 async def _reindex(dsn: str, settings: Settings, types: tuple[str, ...]) -> Report:

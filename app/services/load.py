@@ -44,23 +44,52 @@ class Report:
     loaded: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     skipped_files: int = 0
+    stopped: bool = False
 
 
 class Journal:
-    """The digests of the files, and of the parts of unfinished files, that one server has taken."""
+    """The digests of the files, and of the parts of unfinished files, that one server has taken.
+
+    A line is a key, behind `?` what is sent and not answered yet, and behind `!` what was answered and not taken.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._known = set(path.read_text().split()) if path and path.exists() else set()
+        self._known: set[str] = set()
+        self._in_doubt: set[str] = set()
+        for line in path.read_text().split() if path and path.exists() else ():
+            self._note(line)
 
     def has(self, key: str) -> bool:
         return key in self._known
 
+    def is_in_doubt(self, key: str) -> bool:
+        """Whether it was sent, and nobody knows what became of it."""
+        return key in self._in_doubt
+
     def add(self, key: str) -> None:
-        self._known.add(key)
+        self._write(key)
+
+    def sent(self, key: str) -> None:
+        self._write(f"?{key}")
+
+    def refused(self, key: str) -> None:
+        self._write(f"!{key}")
+
+    def _write(self, line: str) -> None:
+        self._note(line)
         if self._path is not None:
             with self._path.open("a") as file:
-                file.write(f"{key}\n")
+                file.write(f"{line}\n")
+
+    def _note(self, line: str) -> None:
+        key = line.lstrip("?!")
+        if line.startswith("?"):
+            self._in_doubt.add(key)
+        else:
+            self._in_doubt.discard(key)
+        if line == key:
+            self._known.add(key)
 
     @classmethod
     def of_server(cls, base_url: str) -> Journal:
@@ -118,6 +147,10 @@ class Loader:
             await self._send_refused()
         return self.report
 
+    def stop(self) -> None:
+        """Begin nothing new: `load` returns when what is under way has been answered."""
+        self.report.stopped = True
+
     async def send(self, request: Request, name: str) -> Report:
         """Load content that is not in a file."""
         await self._send(_Part(_File(Path(name), ""), "", request))
@@ -138,6 +171,8 @@ class Loader:
             key = f"{file.digest}:{number}"
             if isinstance(found, Unreadable):
                 self._fail(file, "", str(found))
+            elif self._journal.is_in_doubt(key) and not found.repeatable and not self._again:
+                self._fail(file, found.place, _IN_DOUBT)
             elif not self._known(key):
                 file.pending += 1
                 yield _Part(file, key, self._rest_of(found, key))
@@ -156,6 +191,8 @@ class Loader:
 
         async def work() -> None:
             for part in parts:
+                if self.report.stopped:
+                    return
                 await self._send(part)
 
         async with asyncio.TaskGroup() as group:
@@ -169,19 +206,28 @@ class Loader:
             before = left
             again, self._refused = self._refused, []
             await self._send_all(iter([part for part, _ in again]))
+            if self.report.stopped:
+                return
         for part, reasons in self._refused:
             self._give_up(part, reasons)
         self._refused = []
 
     async def _send(self, part: _Part) -> None:
+        if not part.request.repeatable:
+            self._journal.sent(part.key)
         try:
             response = await self._answer(part.request)
         except httpx.TransportError as error:
+            if isinstance(error, httpx.ConnectError):
+                self._journal.refused(part.key)
             self._give_up(part, {0: _lost(part.request, error)})
             return
         if response.is_success:
             self._take(part, _refused_entries(part.request, _content(response)))
-        elif response.status_code in _DEPENDS:
+            return
+        if not part.request.repeatable:
+            self._journal.refused(part.key)
+        if response.status_code in _DEPENDS:
             self._refused.append((part, {0: _reason(response.status_code, _content(response))}))
         else:
             self._give_up(part, {0: _reason(response.status_code, _content(response))})
@@ -198,6 +244,8 @@ class Loader:
             except httpx.TransportError:
                 if not request.repeatable:
                     raise
+            if self.report.stopped:
+                break
             await asyncio.sleep(pause)
         return await self._once(request)
 
@@ -210,6 +258,7 @@ class Loader:
         if refused:
             for number in taken:
                 self._journal.add(f"{part.key}/{number}")
+            self._journal.refused(part.key)
             self._refused.append((replace(part, request=part.request.without(taken)), refused))
         else:
             self._journal.add(part.key)
@@ -227,6 +276,12 @@ class Loader:
     def _finish(self, file: _File) -> None:
         if file.read and not file.pending and not file.failed and file.digest:
             self._journal.add(file.digest)
+
+
+_IN_DOUBT = (
+    "a run before was cut off when it had sent this, and the server may have stored it: look whether it is there, and "
+    "load the file with --again if not"
+)
 
 
 def _lost(request: Request, error: httpx.TransportError) -> str:

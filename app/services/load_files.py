@@ -7,6 +7,7 @@ import codecs
 import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import IO, Any
 
 from app.errors import Invalid
 from app.fhir import json
+from app.fhir.references import is_valid_id
 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LINES = (".ndjson", ".jsonl")
 _SUFFIXES = (".json", *_LINES)
 # What others refer to: Synthea's hospitals and practitioners.
 _FIRST = re.compile(r"0-|hospitalInformation|practitionerInformation")
+_is_name = re.compile(r"[A-Za-z]{1,64}").fullmatch
 _AS_IT_IS = ("transaction", "batch")
 _SPLIT = ("collection", "searchset")
 
@@ -30,7 +33,10 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`place` says where in its file the content stands. `types` has the resource type of each entry, by its number."""
+    """`place` says where in its file the content stands. `types` has the resource type of each entry, by its number.
+
+    `repeatable` is whether sending it twice does no more than sending it once.
+    """
 
     place: str
     method: str
@@ -38,11 +44,7 @@ class Request:
     body: bytes
     types: Mapping[int, str]
     batch: bool = False
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether sending it twice does no more than sending it once."""
-        return self.method == "PUT"
+    repeatable: bool = False
 
     def without(self, taken: Container[int]) -> Request:
         """The same batch with the entries that are still to be taken."""
@@ -87,7 +89,7 @@ def requests(path: Path) -> Iterator[Request | Unreadable]:
                     yield from _for_text(line, f"line {number}") if line.strip() else ()
             else:
                 yield from _for_text(file.read(), "")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         yield Unreadable(f"the file cannot be read: {type(error).__name__}")
 
 
@@ -116,16 +118,20 @@ def _for_resource(resource: Any, text: bytes | None, place: str) -> Iterator[Req
     if not isinstance(kind, str):
         yield _unreadable(place, "not a FHIR resource")
     elif kind == "Bundle" and resource.get("type") in _AS_IT_IS:
-        types = dict(enumerate(map(_entry_type, _entries(resource))))
-        yield Request(place, "POST", "", text or json.dumps(resource), types, resource["type"] == "batch")
+        entries = _entries(resource)
+        types, body = dict(enumerate(map(_entry_type, entries))), text or json.dumps(resource)
+        yield Request(place, "POST", "", body, types, resource["type"] == "batch", all(map(_is_repeatable, entries)))
     elif kind == "Bundle" and resource.get("type") in _SPLIT:
         for number, entry in enumerate(_entries(resource)):
             where = f"{place} entry {number}".strip()
             yield from _for_resource(entry.get("resource") if isinstance(entry, dict) else None, None, where)
+    elif not _is_name(kind) or not _is_id(resource.get("id")):
+        yield _unreadable(place, "its resourceType or its id is none of FHIR")
+    elif resource.get("id") is not None:
+        url = f"{kind}/{resource['id']}"
+        yield Request(place, "PUT", url, text or json.dumps(resource), {0: kind}, repeatable=True)
     else:
-        identified = isinstance(resource.get("id"), str)
-        url = f"{kind}/{resource['id']}" if identified else kind
-        yield Request(place, "PUT" if identified else "POST", url, text or json.dumps(resource), {0: kind})
+        yield Request(place, "POST", kind, text or json.dumps(resource), {0: kind})
 
 
 def _unreadable(place: str, why: str) -> Unreadable:
@@ -135,6 +141,19 @@ def _unreadable(place: str, why: str) -> Unreadable:
 def _entries(bundle: dict[str, Any]) -> list[Any]:
     entries = bundle.get("entry", [])
     return entries if isinstance(entries, list) else []
+
+
+def _is_id(given: Any) -> bool:
+    return given is None or (isinstance(given, str) and is_valid_id(given))
+
+
+def _is_repeatable(entry: Any) -> bool:
+    """Whether an entry finds what it has done before: everything does but a create without a condition, and a patch."""
+    request = entry.get("request") if isinstance(entry, dict) else None
+    if not isinstance(request, dict):
+        return False
+    method, condition = request.get("method"), request.get("ifNoneExist")
+    return method in ("PUT", "DELETE", "GET", "HEAD") or (method == "POST" and bool(condition))
 
 
 def _entry_type(entry: Any) -> str:

@@ -16,6 +16,7 @@ from app.services import load
 from app.services.load import Journal, Loader, Report
 from app.services.load_files import Request, requests
 from tests.support.factories import bundle, entry, observation, patient
+from tests.support.servers import careloop
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -168,6 +169,80 @@ async def test_a_lost_answer_is_asked_for_again_only_where_that_is_safe(
     assert report.loaded.total() == loaded
     assert len(tries) == 1 + loaded
     assert all("may have stored it" in str(failure) for failure in report.failures)
+
+
+class CutOff(Exception):
+    """The end of the process."""
+
+
+CONDITIONAL = entry("POST", "Patient", patient(), ifNoneExist="identifier=1")
+
+
+@pytest.mark.parametrize(
+    ("content", "sends"),
+    [
+        (patient(), 1),
+        (bundle("transaction", [entry("POST", "Patient", patient())]), 1),
+        (patient(id="p"), 2),
+        (bundle("transaction", [CONDITIONAL, entry("PUT", "Patient/p", patient(id="p"))]), 2),
+    ],
+)
+async def test_a_run_that_was_cut_off_is_repeated_only_where_that_is_safe(
+    tmp_path: Path, content: Any, sends: int
+) -> None:
+    path, journal, server = write(tmp_path / "a.json", content), tmp_path / "journal", Server()
+
+    def cut_off(request: httpx.Request) -> httpx.Response:
+        server(request)
+        raise CutOff
+
+    with pytest.raises(ExceptionGroup):
+        await run(cut_off, path, journal=journal)
+    report = await run(server, path, journal=journal)
+    assert len(server.seen) == sends
+    assert ["may have stored it" in str(failure) for failure in report.failures] == [True] * (2 - sends)
+    assert (await run(server, path, journal=journal, again=True)).failures == []
+    assert (await run(server, path, journal=journal)).skipped_files == 1
+
+
+async def test_who_stops_it_gets_the_answers_that_are_to_come(tmp_path: Path) -> None:
+    path, journal = write(tmp_path / "a.ndjson", *(patient() for _ in range(9))), Journal(tmp_path / "journal")
+    server = Server()
+
+    def stopping(request: httpx.Request) -> httpx.Response:
+        loader.stop()
+        return server(request)
+
+    async with httpx.AsyncClient(base_url="http://fhir.test/fhir/", transport=httpx.MockTransport(stopping)) as client:
+        loader = Loader(client, journal, 2)
+        report = await loader.load([path])
+    assert (report.stopped, report.failures, report.loaded.total()) == (True, [], len(server.seen))
+    assert 0 < len(server.seen) <= 2
+    rest = await run(server, path, journal=tmp_path / "journal")
+    assert (rest.failures, len(server.seen)) == ([], 9)
+
+
+@pytest.mark.parametrize("wrong", [{"id": "a\nb"}, {"id": "../livez"}, {"id": 7}, {"resourceType": "../Patient"}])
+async def test_what_has_no_place_on_a_server_is_reported(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    server = Server()
+    report = await run(server, write(tmp_path / "a.ndjson", patient() | wrong, patient()))
+    assert server.seen == [("POST", "Patient")]
+    (failure,) = report.failures
+    assert str(failure).startswith("a.ndjson: line 1: ")
+
+
+async def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
+    damaged = bytearray(gzip.compress(json.dumps(patient(text={"div": "x" * 999})).encode()))
+    damaged[15:25] = b"\xff" * 10
+    (tmp_path / "a.json.gz").write_bytes(damaged)
+    (failure,) = (await run(Server(), tmp_path / "a.json.gz")).failures
+    assert "cannot be read" in str(failure)
+
+
+@pytest.mark.parametrize("server", ["nowhere", "ftp://fhir.test/fhir", "http://"])
+def test_a_server_that_is_none_is_a_wrong_setting(tmp_path: Path, server: str) -> None:
+    done = careloop("load", str(write(tmp_path / "a.json", patient())), "--server", server)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 async def test_a_missing_file_stops_it_before_anything_is_sent(tmp_path: Path) -> None:
