@@ -66,6 +66,7 @@ class Agency(Clinic):
             "requester": {"reference": f"{base}/Organization/o1"},
             "owner": {"reference": f"{base}/Organization/o2"},
         } | elements
+        task = {name: value for name, value in task.items() if value}
         criteria = {"If-None-Exist": f"identifier={placer['system']}|{placer['value']}"}
         first, second = [await self.http.post("Task", json=task, headers=criteria) for _ in range(2)]
         assert (first.status_code, second.status_code) == (201, 200), first.text
@@ -78,6 +79,15 @@ class Agency(Clinic):
                 return found
             await asyncio.sleep(0.05)
         raise AssertionError("it was not shown in time")
+
+    async def linked(self, task: Json) -> Json:
+        """The Task as soon as its order is here."""
+        for _ in range(200):
+            found = await self.read(f"Task/{task['id']}")
+            if found["focus"]["reference"].startswith("ServiceRequest/"):
+                return dict(found)
+            await asyncio.sleep(0.05)
+        raise AssertionError("it was not fetched in time")
 
     async def why(self, task: Json, reason: str) -> Json | None:
         listed = await self.read(f"Task?_query=worklist&_id={task['id']}&reason={reason}")
@@ -180,6 +190,20 @@ async def test_a_person_links_the_patient_and_the_work_list_lets_go(agency: Agen
     assert {"reference": f"Patient/{mine['id']}"} in proof["target"]
     assert "identifier" not in await agency.read(f"Patient/{mine['id']}")
     assert (await agency.resolve(task, patient=reference(mine))).status_code == 409
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_task_that_named_nobody_is_for_the_patient_of_its_order(agency: Agency, shared: bool) -> None:
+    mine = await agency.client_(identifier=[identifier(agency.mrn if shared else unique("mrn"), MRN)])
+    task = await agency.send(**{"for": {}})
+    assert "for" not in task
+    if not shared:
+        await agency.shown(task, "unmatched-patient")
+        assert await agency.decide(task, patient=reference(mine)) == []
+    found = await agency.linked(task)
+    url = f"{agency.there.base}/Patient/p1"
+    assert found["for"] == reference(mine) | {"identifier": {"system": "urn:ietf:rfc:3986", "value": url}}
+    assert (await agency.read(found["focus"]["reference"]))["subject"]["reference"] == f"Patient/{mine['id']}"
 
 
 async def test_with_the_senders_identifiers_the_next_referral_finds_the_patient(agency: Agency) -> None:

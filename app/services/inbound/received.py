@@ -54,6 +54,8 @@ async def take(context: Context, connection: Connection, task_id: str, fetched: 
     wanted = await _without_known_parties(context, connection, fetched, known)
     view = View(fetched.base, context.server.base_url, known)
     made = await copies.store(context, connection, wanted, view)
+    if fetched.patient_url in known:
+        task.setdefault("for", {"reference": fetched.patient_url})
     relink(task, known | made)
     earlier = await relinked(context, connection, task, known, fetched.base)
     await _keep_or_settle(context, connection, task, fetched, unmatched)

@@ -13,6 +13,7 @@ from app.fhir.own import codes
 from app.fhir.own.codes import Refusal, TaskCode
 from app.fhir.own.operations import RESOLVE
 from app.fhir.own.parameters import Given, read_parameters
+from app.fhir.references import Target
 from app.fhir.referrals import workflow
 from app.fhir.types import FhirRequest, FhirResult, Json
 from app.interactions import commit, governance
@@ -100,6 +101,8 @@ class _Decision:
         base = conflict.remote.rsplit("/", 2)[0]
         changed = await relinked(self._context, self._connection, self._task, known, base)
         relink(self._task, known)
+        if stored.target_of(self._context, self._task.get("for")) != Target("Patient", patient["id"]):
+            self._task["for"] = {"reference": reference, "identifier": url_identifier(conflict.remote)}
         stop_waiting(self._task, self._base_url)
         if self._given.value("copyIdentifiers"):
             changed.append(_identified(patient, conflict))
