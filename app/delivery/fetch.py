@@ -21,7 +21,7 @@ from app.services.inbound import received
 from app.services.inbound.foreign import absolute, below, is_absolute, subject_name
 from app.services.inbound.identities import PARTIES
 from app.services.inbound.outputs import COPIED
-from app.services.inbound.received import Fetched
+from app.services.inbound.received import ANOTHER, Fetched
 from app.services.inbound.sources import foreign_urls
 from app.services.inbound.trying import again
 
@@ -33,6 +33,7 @@ _OF_TASK = ("requester", "owner", "reasonReference", "insurance", "relevantHisto
 _OF_ORDER = ("requester", "reasonReference", "supportingInfo", "insurance")
 _OF_ROLE = ("organization", "practitioner")
 _AT_ONCE = 4
+_NO_PATIENT = "no-patient"
 
 
 async def fetch(context: Context, exchange: Exchange, task_id: str) -> Receipt:
@@ -55,25 +56,22 @@ async def fetch(context: Context, exchange: Exchange, task_id: str) -> Receipt:
 
 
 async def _gather(context: Context, exchange: Exchange, task: Json) -> Fetched:
-    """All that is fetched. The patient of the Task and that of the order must be the same."""
+    """All that is fetched. Whoever the Task is for, the patient of its order is among it."""
     order_url, client_url = (_foreign(context, task, name) for name in ("focus", "for"))
     found: dict[str, Json] = {}
-    known: dict[str, str] = {}
     order: Json = {}
     if order_url is not None:
         order = found[order_url] = await remote.read(exchange, order_url)
-        subject = absolute(order["subject"].get("reference", ""), exchange.address)
-        if client_url is None and "reference" in task.get("for", {}):
-            known[subject] = task["for"]["reference"]
-        elif is_absolute(subject):
-            client_url = _same(client_url, subject)
-    if client_url is not None:
+        client_url = _client_url(order, client_url, exchange.address)
+    if client_url is None:
+        raise Unsuitable("The referral does not name the patient.", code=_NO_PATIENT)
+    if local(client_url, context.server.base_url) is None:
         found[client_url] = await _client(exchange, client_url)
     await _add_all(exchange, found, _related(exchange, task, order), client_url)
     roles = [found[url] for url in found if found[url]["resourceType"] == "PractitionerRole"]
     members = (absolute(text, exchange.address) for role in roles for text in _references(role, _OF_ROLE))
     await _add_all(exchange, found, members, client_url)
-    return Fetched(exchange.address, found, client_url, known)
+    return Fetched(exchange.address, found, client_url)
 
 
 def _foreign(context: Context, task: Json, name: str) -> str | None:
@@ -81,9 +79,13 @@ def _foreign(context: Context, task: Json, name: str) -> str | None:
     return text if is_absolute(text) and local(text, context.server.base_url) is None else None
 
 
-def _same(client_url: str | None, subject: str) -> str:
-    if client_url not in (None, subject):
-        raise Unsuitable("The order is for somebody else than the Task.", code="another-patient")
+def _client_url(order: Json, told: str | None, base: str) -> str | None:
+    """The URL of the patient of an order, and of no other patient there that its Task is told to be for."""
+    subject = absolute(order["subject"].get("reference", ""), base)
+    if not is_absolute(subject):
+        return told
+    if told not in (None, subject):
+        raise Unsuitable("The order is for somebody else than the Task.", code=ANOTHER)
     return subject
 
 
@@ -122,7 +124,7 @@ def _inputs(task: Json) -> Iterator[str]:
         yield from _references(given, ("valueReference",))
 
 
-async def _add_all(exchange: Exchange, found: dict[str, Json], urls: Iterable[str], client_url: str | None) -> None:
+async def _add_all(exchange: Exchange, found: dict[str, Json], urls: Iterable[str], client_url: str) -> None:
     """Add what stands at URLs below the address, unless it cannot be read or is about somebody else."""
     bare = (url.partition("/_history/")[0] for url in urls)
     wanted = [url for url in dict.fromkeys(bare) if url not in found and _is_taken(url, exchange.address)]
@@ -149,6 +151,6 @@ async def _gathered(reads: Iterable[Coroutine[Any, Any, Json | None]]) -> list[J
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _is_about_another(resource: Json, base: str, client_url: str | None) -> bool:
+def _is_about_another(resource: Json, base: str, client_url: str) -> bool:
     subject = (resource.get(subject_name(resource["resourceType"]) or "") or {}).get("reference")
-    return client_url is not None and subject is not None and absolute(subject, base) != client_url
+    return subject is not None and absolute(subject, base) != client_url

@@ -408,6 +408,20 @@ async def test_a_result_that_two_referrals_name_is_copied_once(world: World) -> 
     assert len(await world.find("Procedure", status="completed")) == 1
 
 
+async def test_a_result_stays_its_patients_when_another_referral_names_it(world: World) -> None:
+    first, theirs = await world.referred(status="in-progress")
+    world.there.put(procedure("p1"))
+    world.there.put(theirs | {"status": "completed", "output": output("Procedure/p1")})
+    await world.poll()
+    second, others = await world.referred(status="in-progress")
+    world.there.put(others | {"status": "completed", "output": output("Procedure/p1")})
+    await world.poll()
+    assert [one["code"] for one in await world.conflicts()] == ["output-of-another-patient"]
+    (made,) = await world.find("Procedure", status="completed")
+    assert made["subject"] == first["for"]
+    assert await world.versions(second) == ["in-progress"]
+
+
 async def test_a_contained_result_becomes_a_resource(world: World) -> None:
     ours, theirs = await world.referred(status="in-progress")
     inside = procedure("inside")

@@ -279,6 +279,60 @@ async def test_the_operation_is_defined(client: httpx.AsyncClient) -> None:
     assert definition["url"] in [one["definition"] for one in task["operation"]]
 
 
+# Whose order it is
+
+
+async def test_an_order_stays_its_patients_whoever_a_second_task_names(agency: Agency) -> None:
+    mine = await agency.client_(identifier=[identifier(agency.mrn, MRN)])
+    other = await agency.client_(identifier=[identifier(unique("mrn"), MRN)])
+    first = await agency.linked(await agency.send())
+    order = await agency.read(first["focus"]["reference"])
+    assert order["subject"]["reference"] == f"Patient/{mine['id']}"
+    second = await agency.send(**{"for": reference(other)})
+    told = await agency.shown(second, "unmatched-patient")
+    assert told["code"] == "another-patient"
+    assert await agency.read(first["focus"]["reference"]) == order
+    assert await agency.read(f"Task/{first['id']}") == first
+    assert (await agency.read(f"Task/{second['id']}"))["businessStatus"]["coding"][0]["code"] == "awaiting-information"
+    answer = await agency.resolve(second, patient=reference(other))
+    assert (answer.status_code, codes_of(answer.json())) == (409, ["not-applicable"])
+    assert await agency.decide(second, patient=reference(mine)) == []
+    assert (await agency.read(f"Task/{second['id']}"))["for"]["reference"] == f"Patient/{mine['id']}"
+    assert await agency.read(first["focus"]["reference"]) == order
+
+
+async def test_a_patient_of_ours_is_only_taken_who_is_the_orders_by_an_identifier(agency: Agency) -> None:
+    mine = await agency.client_(identifier=[identifier(agency.mrn, MRN)])
+    task = await agency.linked(await agency.send(**{"for": reference(mine)}))
+    assert task["for"]["reference"] == f"Patient/{mine['id']}"
+    assert (await agency.read(task["focus"]["reference"]))["subject"]["reference"] == f"Patient/{mine['id']}"
+    assert await agency.why(task, "unmatched-patient") is None
+
+
+async def test_a_patient_of_ours_who_shares_no_identifier_waits_for_a_person(agency: Agency) -> None:
+    stranger = await agency.client_()
+    task = await agency.send(**{"for": reference(stranger)})
+    told = await agency.shown(task, "unmatched-patient")
+    assert told["code"] == "no-match"
+    answer = await agency.resolve(task, conflict=told["number"], action="apply")
+    assert (answer.status_code, codes_of(answer.json())) == (409, ["not-applicable"])
+    order = (await agency.read(f"Task/{task['id']}"))["focus"]["reference"]
+    assert (await agency.read(order))["subject"]["reference"] == f"{agency.there.base}/Patient/p1"
+    assert await agency.decide(task, patient=reference(stranger)) == []
+    assert (await agency.read(order))["subject"]["reference"] == f"Patient/{stranger['id']}"
+
+
+async def test_what_a_person_linked_stays_so_when_the_order_comes_again(agency: Agency) -> None:
+    task = await agency.send()
+    await agency.shown(task, "unmatched-patient")
+    mine = await agency.client_()
+    await agency.decide(task, patient=reference(mine))
+    order = (await agency.read(f"Task/{task['id']}"))["focus"]["reference"]
+    before = await agency.read(order)
+    await agency.shown(await agency.send(), "unmatched-patient")
+    assert (await agency.read(order))["subject"] == before["subject"]
+
+
 # A source nobody registered
 
 

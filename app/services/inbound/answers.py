@@ -168,6 +168,8 @@ class _Answer:
             base_url=self._base_url,
             forced=self._forced,
         )
+        if await copies.subjects(self._context, self._connection, wanted) - {outputs.patient(self._ours)}:
+            raise Disagreement(outputs.OF_ANOTHER)
         view = self._view(told, await self._own_results(told))
         made = await copies.store(self._context, self._connection, wanted, view, self._ours.get("for"))
         self._rewrite(told, View(view.base, view.base_url, {**view.known, **made}, view.shared))

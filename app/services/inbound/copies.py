@@ -27,18 +27,43 @@ async def store(
     """Keep resources, by the URLs under which they are known elsewhere; returns what they are here (`Procedure/1`).
 
     They may refer to each other. With `subject`, whatever is about somebody is about that patient. What is here
-    already is brought up to date, unless it is no copy but a resource of ours that is known by that URL as well.
-    Raises Invalid for what is not R4, and what any write raises.
+    already is brought up to date, unless it is no copy but a resource of ours that is known by that URL as well; a copy
+    that is about a patient of ours stays about that one. Raises Invalid for what is not R4, and what any write raises.
     """
     found = await _found(context, connection, copies)
     known = {url: f"{copies[url]['resourceType']}/{found.get(url) or context.new_id()}" for url in copies}
     view = replace(view, known={**view.known, **known})
     wanted = []
     for url, resource in copies.items():
-        if url not in found or await is_copy(context, connection, known[url], url):
-            wanted.append(_local(resource, url, known[url], view, subject))
+        earlier = await _copy(context, connection, known[url], url) if url in found else None
+        if url not in found or earlier is not None:
+            made = _local(resource, url, known[url], view, subject)
+            _keep_subject(context, made, earlier or {})
+            wanted.append(made)
     await commit.put(context.as_system(connection), connection, wanted)
     return known
+
+
+async def subjects(context: Context, connection: Connection, copies: Mapping[str, Json]) -> set[str]:
+    """The patients of ours (`Patient/1`) whom resources are about that are known here by these URLs already."""
+    found = await _found(context, connection, copies)
+    here = [
+        await stored.read(context, connection, f"{copies[url]['resourceType']}/{id_}") for url, id_ in found.items()
+    ]
+    about = (_own_subject(context, resource) for resource in here if resource is not None)
+    return {subject for subject in about if subject is not None}
+
+
+def _own_subject(context: Context, resource: Json) -> str | None:
+    target = stored.target_of(context, resource.get(subject_name(resource["resourceType"]) or ""))
+    return None if target is None else f"{target.type}/{target.id}"
+
+
+def _keep_subject(context: Context, made: Json, earlier: Json) -> None:
+    """Somebody may rely on whom a copy is about: another word of its server moves it into nobody else's record."""
+    if earlier and _own_subject(context, earlier) is not None:
+        name = subject_name(made["resourceType"]) or ""
+        made[name] = earlier[name]
 
 
 async def _found(context: Context, connection: Connection, copies: Mapping[str, Json]) -> dict[str, str]:
@@ -66,8 +91,12 @@ def token(system: str, value: str) -> str:
 
 async def is_copy(context: Context, connection: Connection, reference: str, url: str) -> bool:
     """Whether a resource of ours is the copy of what stands at that URL, and not one that is known by it as well."""
+    return await _copy(context, connection, reference, url) is not None
+
+
+async def _copy(context: Context, connection: Connection, reference: str, url: str) -> Json | None:
     here = await stored.read(context, connection, reference)
-    return here is not None and here.get("meta", {}).get("source") == url
+    return here if here is not None and here.get("meta", {}).get("source") == url else None
 
 
 def _local(resource: Json, url: str, reference: str, view: View, subject: Json | None) -> Json:

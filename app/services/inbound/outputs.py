@@ -127,7 +127,7 @@ def _check_subject(resource: Json, ours: Json, told: Json, *, base: str, base_ur
     if not isinstance(subject, str):
         return
     there = absolute(subject, base)
-    here, for_there = _patient(ours), (told.get("for") or {}).get("reference")
+    here, for_there = patient(ours), (told.get("for") or {}).get("reference")
     own = local(there, base_url)
     if own is not None and f"{own.type}/{own.id}" != here:
         raise Disagreement(OF_ANOTHER)
@@ -137,5 +137,6 @@ def _check_subject(resource: Json, ours: Json, told: Json, *, base: str, base_ur
             raise Disagreement(OF_ANOTHER)
 
 
-def _patient(ours: Json) -> str:
+def patient(ours: Json) -> str:
+    """Whom our Task is for, as it names them, without a version."""
     return str((ours.get("for") or {}).get("reference", "")).partition("/_history/")[0]

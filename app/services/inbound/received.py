@@ -20,27 +20,30 @@ from app.store.connections import Connection
 from app.store.referrals import conflicts
 from app.store.referrals.conflicts import Conflict, Kind
 
-NO_MATCH, SEVERAL = "no-match", "several-matches"
+NO_MATCH, SEVERAL, ANOTHER = "no-match", "several-matches", "another-patient"
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """What was fetched from the server with that base, by URL. All of it is valid R4.
 
-    `patient_url` names the patient among it, None when the Task names a patient of ours; `known` are URLs that have a
-    counterpart here already.
+    `patient_url` names the patient: one among it, or one of this server whom the order itself names.
     """
 
     base: str
     resources: Mapping[str, Json]
-    patient_url: str | None
-    known: Mapping[str, str]
+    patient_url: str
+
+    def copied(self) -> dict[str, Json]:
+        """What may be copied: all but the patient."""
+        return {url: resource for url, resource in self.resources.items() if url != self.patient_url}
 
 
 async def take(context: Context, connection: Connection, task_id: str, fetched: Fetched) -> None:
     """Store copies and let the Task point to them, within an open transaction.
 
-    A patient who is not exactly one of ours is not copied: the Task waits for a person.
+    A patient who is not exactly one of ours is not copied: the Task waits for a person. So does one that names another
+    patient of ours than its order is for; whatever is here of that order stays whose it is.
     """
     task = await stored.read(context, connection, f"Task/{task_id}")
     if task is None:
@@ -49,8 +52,8 @@ async def take(context: Context, connection: Connection, task_id: str, fetched: 
     task = await stored.lock(context, connection, "Task", task_id)
     if task is None or not foreign_urls(task, context.server.base_url):
         return
-    known = dict(fetched.known)
-    unmatched = await _match_patient(context, connection, fetched, known)
+    known: dict[str, str] = {}
+    unmatched = await _match_patient(context, connection, task, fetched, known)
     wanted = await _without_known_parties(context, connection, fetched, known)
     view = View(fetched.base, context.server.base_url, known)
     made = await copies.store(context, connection, wanted, view)
@@ -66,17 +69,33 @@ async def take(context: Context, connection: Connection, task_id: str, fetched: 
 
 
 async def _match_patient(
-    context: Context, connection: Connection, fetched: Fetched, known: dict[str, str]
+    context: Context, connection: Connection, task: Json, fetched: Fetched, known: dict[str, str]
 ) -> str | None:
     """Add the patient of ours to what is known; returns why there is none, None when all is well."""
+    found = await _patients(context, connection, fetched)
+    if len(found) != 1:
+        return SEVERAL if found else NO_MATCH
+    if await _spoken_for(context, connection, task, fetched) - set(found):
+        return ANOTHER
+    known[fetched.patient_url] = found[0]
+    return None
+
+
+async def _patients(context: Context, connection: Connection, fetched: Fetched) -> list[str]:
+    """Who of ours the patient is (`Patient/1`)."""
     url = fetched.patient_url
-    if url is None:
-        return None
-    found = await identities.matches(context, connection, fetched.resources[url], url)
-    if len(found) == 1:
-        known[url] = found[0]
-        return None
-    return SEVERAL if found else NO_MATCH
+    if url in fetched.resources:
+        return await identities.matches(context, connection, fetched.resources[url], url)
+    own = await stored.read(context, connection, url)
+    return [f"Patient/{own['id']}"] if own is not None and own["resourceType"] == "Patient" else []
+
+
+async def _spoken_for(context: Context, connection: Connection, task: Json, fetched: Fetched) -> set[str]:
+    """The patients of ours whom the Task names, or whom what is here of the referral already is about."""
+    order = await stored.read(context, connection, task.get("focus"))
+    named = [stored.target_of(context, one) for one in (task.get("for"), (order or {}).get("subject"))]
+    about = await copies.subjects(context, connection, fetched.copied())
+    return about | {f"{target.type}/{target.id}" for target in named if target is not None}
 
 
 async def _without_known_parties(
@@ -84,9 +103,7 @@ async def _without_known_parties(
 ) -> dict[str, Json]:
     """What is to be copied: all but the patient, and those parties that are ours by an exact identifier."""
     wanted = {}
-    for url, resource in fetched.resources.items():
-        if url == fetched.patient_url:
-            continue
+    for url, resource in fetched.copied().items():
         if resource["resourceType"] in identities.PARTIES:
             found = await identities.matches(context, connection, resource, url)
             if len(found) == 1 and not await copies.is_copy(context, connection, found[0], url):
@@ -102,10 +119,10 @@ async def _keep_or_settle(
     """Let the Task say that it waits for somebody who knows the patient, or that it does not any longer."""
     base_url = context.server.base_url
     settled = {Kind.UNKNOWN_SOURCE}
-    url = fetched.patient_url
-    if unmatched is not None and url is not None:
-        patient = fetched.resources[url]
-        version = version_of(patient)
+    if unmatched is not None:
+        url = fetched.patient_url
+        patient = fetched.resources.get(url)
+        version = "" if patient is None else version_of(patient)
         conflict = Conflict(Kind.UNMATCHED_PATIENT, unmatched, task["id"], "", url, version, patient)
         await conflicts.keep(connection, conflict, context.now)
         task["businessStatus"] = codes.concept(base_url, BusinessStatus.AWAITING_INFORMATION)

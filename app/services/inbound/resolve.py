@@ -97,6 +97,7 @@ class _Decision:
         conflict = found[-1]
         patient = await self._patient()
         reference = f"Patient/{patient['id']}"
+        await self._check_order(reference)
         known = {conflict.remote: reference}
         base = conflict.remote.rsplit("/", 2)[0]
         changed = await relinked(self._context, self._connection, self._task, known, base)
@@ -111,6 +112,13 @@ class _Decision:
         await conflicts.resolve(self._connection, [one.id for one in found], self._context.now)
         about = [f"Task/{self._task['id']}", reference, *(f"{one['resourceType']}/{one['id']}" for one in changed)]
         await self._attest(list(dict.fromkeys(about)), conflict.remote)
+
+    async def _check_order(self, reference: str) -> None:
+        """An order that is a patient's here already, by another Task, does not become somebody else's by this one."""
+        order = await stored.read(self._context, self._connection, self._task.get("focus"))
+        about = stored.target_of(self._context, (order or {}).get("subject"))
+        if about is not None and f"{about.type}/{about.id}" != reference:
+            raise self._refused(Refusal.NOT_APPLICABLE, "The order is for another patient of this server.")
 
     async def _patient(self) -> Json:
         given = self._given.first("patient")
@@ -161,6 +169,9 @@ class _Decision:
     async def _fetch_again(self, conflict: Conflict) -> None:
         """The answer to who the patient is comes with what is fetched: until then that conflict stays."""
         foreign = foreign_urls(self._task, self._base_url)
+        if not foreign and conflict.kind is Kind.UNMATCHED_PATIENT:
+            text = "Nothing of the Task is left to fetch: say who the patient is."
+            raise self._refused(Refusal.NOT_APPLICABLE, text)
         if foreign and not await order_fetch(self._context, self._connection, self._task, foreign):
             text = "No active Endpoint of this server has an address above what the Task refers to."
             raise self._refused(Refusal.NOT_APPLICABLE, text)
