@@ -29,9 +29,10 @@ from app.services.inbound import answers, outputs
 from app.services.inbound.copies import token
 from app.services.inbound.told import as_task
 from app.services.inbound.trying import again
+from app.store.connections import Connection
 from app.store.referrals import conflicts, polls
 from app.store.referrals.conflicts import Conflict, Kind
-from app.store.referrals.polls import Sent
+from app.store.referrals.polls import Message, Sent
 
 OVERLAP = timedelta(minutes=5)
 """So much before the cursor is asked for again: servers commit changes later than they date them."""
@@ -46,6 +47,9 @@ ASKED: Mapping[str, str] = {
     dialects.EHR_DOCUMENT: "DocumentReference",
 }
 """What stands for a referral at an endpoint, by dialect; a recipient in any other dialect works on our API."""
+
+_STOPPED_BY_TASK = tuple(dialect for dialect, kind in ASKED.items() if kind == "Task")
+"""In these a request to stop is a Task at the recipient's, which may answer it."""
 
 RESULTS = ("Procedure", "Observation", "DiagnosticReport", "DocumentReference")
 """What may be based on a ServiceRequest, where there is no Task to have outputs."""
@@ -71,7 +75,7 @@ async def poll(context: Context, outbound: Outward, endpoint_id: str) -> int:
     Raises DeliveryProblem when it cannot be asked. Nobody else may poll it at the same time (`endpoint_state`).
     """
     async with context.server.connections.lease() as connection:
-        sent = await polls.sent(connection, endpoint_id, _WAITING, _ENDED, AFTERWARDS)
+        sent = await polls.sent(connection, endpoint_id, _WAITING, _ENDED, AFTERWARDS, _STOPPED_BY_TASK)
         endpoint = await stored.read(context, connection, f"Endpoint/{endpoint_id}") if sent else None
         cursor = await polls.polled_to(connection, endpoint_id)
     if endpoint is None or endpoint["status"] not in ("active", "test"):
@@ -234,8 +238,12 @@ class _Answered:
                 matches = await stored.find(self._context, connection, "Task", ("identifier", token(system, value)))
                 found |= {task["id"]: task for task in matches}
             if not found:
-                known = [await polls.is_message(connection, uuid) for uuid in filter(None, map(_uuid, values))]
-                return None, None if any(known) else "unknown-task"
+                made_by = await polls.messages(connection, [*filter(None, map(_uuid, values[:_MOST_VALUES]))])
+                if not made_by:
+                    return None, "unknown-task"
+                found = await self._aborts(connection, made_by)
+            if not found:
+                return None, None
             if len(found) > 1:
                 return None, "several-tasks"
             (ours,) = found.values()
@@ -243,6 +251,12 @@ class _Answered:
         if sent is None:
             return None, "not-sent-there"
         return (None, "remote-duplicate") if self._is_another(sent.remote) else (ours, None)
+
+    async def _aborts(self, connection: Connection, made_by: Sequence[Message]) -> dict[str, Json]:
+        """The requests to stop that messages brought: one that has no identifier of its own bears its message's."""
+        ids = [message.task_id for message in made_by if message.kind == "abort"]
+        tasks = [await stored.read(self._context, connection, f"Task/{id_}") for id_ in ids]
+        return {task["id"]: task for task in tasks if task is not None}
 
     def _is_another(self, remote_url: str | None) -> bool:
         """Whether the receipt named another resource of the same type: then this is a duplicate at the recipient."""

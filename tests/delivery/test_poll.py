@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -673,6 +674,43 @@ async def test_what_a_message_of_ours_made_there_is_no_stray_answer(world: World
     }
     world.there.put(abort)
     await world.poll()
+    assert await world.conflicts() == []
+
+
+async def asked_to_stop(world: World, *, named: bool, status: str) -> tuple[Json, Json]:
+    """A referral under way and the Task that asks for its end, which the recipient has answered.
+
+    Without a name of its own the Task bears that of the message which brought it.
+    """
+    ours, theirs = await world.referred(status="in-progress")
+    code = concept("abort", "http://hl7.org/fhir/CodeSystem/task-code")
+    common = {"resourceType": "Task", "status": "requested", "intent": "order", "code": code}
+    asked = common | {name: ours[name] for name in ("for", "requester", "owner")} | {"focus": reference(ours)}
+    name = {**ours["identifier"][0], "value": f"urn:uuid:{uuid4()}"}
+    asked |= {"id": unique("a"), "identifier": [name]} if named else {"id": unique("a")}
+    await world.ours.put(asked)
+    (row,) = await world.ours.sql("SELECT id, message_id FROM delivery WHERE kind = 'abort'")
+    given = name if named else {**name, "value": f"urn:uuid:{row['message_id']}"}
+    url = world.there.put(
+        common | {"id": unique("r"), "identifier": [given], "status": status} | {"focus": reference(theirs)}
+    )
+    done = "UPDATE delivery SET state = 'delivered', attempts = 1, dialect = 'gravity-task', remote = $2 WHERE id = $1"
+    await world.ours.sql(done, row["id"], url)
+    return ours, asked
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("searchable", [True, False])
+@pytest.mark.parametrize(("status", "after"), [("rejected", "in-progress"), ("completed", "cancelled")])
+async def test_what_is_said_to_a_request_to_stop_is_read(
+    world: World, status: str, after: str, searchable: bool, named: bool
+) -> None:
+    ours, asked = await asked_to_stop(world, named=named, status=status)
+    if not searchable:
+        world.there.says["Task"] = [answer(400)]
+    assert await world.poll() == 1
+    assert (await world.ours.read(asked))["status"] == status
+    assert (await world.ours.read(ours))["status"] == after
     assert await world.conflicts() == []
 
 

@@ -154,6 +154,33 @@ def test_an_end_is_asked_for_and_granted_on_the_other_server(north: House, south
     assert case.worklist() == {task["id"]: ["needs-rerefer"]}
 
 
+@pytest.mark.parametrize("asks", ["requester", "order"])
+def test_a_refusal_to_stop_on_the_other_server_is_heard_of(
+    north: House, south: House, pantry: Neighbour, asks: str
+) -> None:
+    """Whether the requester asked for the end, or the order was revoked: the work goes on, and that is known."""
+    case = north.case()
+    pantry.patient(case)
+    task = case.refer(pantry.known)
+    there = pantry.received(case, task)
+    pantry.step(there, "accepted")
+    pantry.step(there, "in-progress")
+    case.until(task, "in-progress")
+    if asks == "requester":
+        north.make(abort_of(task, case.us), case.us)
+    else:
+        case.patch(case.order, status="revoked")
+    (asked,) = north.find(f"Task?focus=Task/{task['id']}&code=abort")
+
+    def arrived() -> list[Json]:
+        return south.find(f"Task?focus=Task/{there['id']}&code=abort")
+
+    (request,) = until(arrived, lambda: case.explain(asked))
+    pantry.step(request, "rejected", statusReason={"text": "Dinner is on the stove."})
+    assert case.until(asked, "rejected")["statusReason"] == {"text": "Dinner is on the stove."}
+    assert case.now(task)["status"] == "in-progress"
+
+
 def test_a_client_whom_nobody_knows_there_waits_for_a_person(north: House, south: House, pantry: Neighbour) -> None:
     """Nothing is guessed: somebody says who it is, and the referral goes on."""
     case = north.case()

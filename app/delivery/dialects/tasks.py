@@ -87,8 +87,12 @@ async def abort(package: Package, exchange: Exchange, *, in_doubt: bool) -> Rece
 
 
 def abort_identifier(package: Package) -> IdentifierKey:
-    """What tells an abort Task again: its own placer identifier."""
-    return placer_identifier(package.task) or message_identifier(package)
+    """What tells an abort Task again: its own placer identifier, or else the one that its message gives it.
+
+    Both have the system of our Tasks, so that whoever looks for answers finds what became of the request.
+    """
+    given = codes.task_identifier(package.base_url), f"urn:uuid:{package.message_id}"
+    return placer_identifier(package.task) or given
 
 
 def aborted_placer(package: Package) -> IdentifierKey | None:

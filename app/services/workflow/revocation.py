@@ -16,6 +16,7 @@ from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.security.principal import SYSTEM
 from app.services import actors, stored
+from app.services.referrals import made
 from app.services.workflow import sequence
 from app.services.workflow.rules import has_started, referral_tasks
 from app.services.workflow.tasks import change, contacts_about, key_of, moved, tell_abort, tell_cancelled
@@ -84,6 +85,7 @@ async def _ask_for_end(context: Context, connection: Connection, task: Json, rea
     asked: Json = {
         "resourceType": "Task",
         "id": context.new_id(),
+        "identifier": [made.plain(made.placer(context.server.base_url))],
         "status": "requested",
         "intent": "order",
         "priority": task.get("priority"),

@@ -37,17 +37,26 @@ _SENT = (
     "SELECT DISTINCT ON (d.task_id) d.task_id, d.dialect, d.remote, s.code FROM delivery AS d "
     f"JOIN resource AS r ON r.type_id = {TYPE_ID['Task']} AND r.id = d.task_id "
     f"JOIN index_token AS s ON s.rid = r.rid AND s.param_id = {_status()} "
-    "WHERE d.endpoint_id = $1 AND d.kind = 'submit' AND d.state = 'delivered' AND (s.code = ANY($2::text[]) "
+    "WHERE d.endpoint_id = $1 AND (d.kind = 'submit' OR (d.kind = 'abort' AND d.dialect = ANY($5::text[]))) "
+    "AND d.state = 'delivered' AND (s.code = ANY($2::text[]) "
     "OR (s.code = ANY($3::text[]) AND r.last_updated > clock_timestamp() - $4::interval)) "
     "ORDER BY d.task_id, d.id DESC"
 )
 
 
 async def sent(
-    connection: Connection, endpoint_id: str, waiting: Collection[str], lately: Collection[str], within: timedelta
+    connection: Connection,
+    endpoint_id: str,
+    waiting: Collection[str],
+    lately: Collection[str],
+    within: timedelta,
+    aborts: Collection[str],
 ) -> list[Sent]:
-    """What was delivered to an endpoint and whose Task is in a status of `waiting`, or `within` a time in `lately`."""
-    rows = await connection.fetch(_SENT, endpoint_id, list(waiting), list(lately), within)
+    """What was delivered to an endpoint and whose Task is in a status of `waiting`, or `within` a time in `lately`.
+
+    Requests to stop are among it in the dialects `aborts`, in which they are Tasks there too.
+    """
+    rows = await connection.fetch(_SENT, endpoint_id, list(waiting), list(lately), within, list(aborts))
     return [Sent(*row) for row in rows]
 
 
@@ -63,10 +72,18 @@ async def delivered(connection: Connection, endpoint_id: str, task_id: str) -> S
     return None if row is None else Sent(*row)
 
 
-async def is_message(connection: Connection, message_id: UUID) -> bool:
-    """Whether something that bears this identifier is what one of our messages made."""
-    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM delivery WHERE message_id = $1)", message_id)
-    return found
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of ours: its kind (`submit`, `cancel`, `abort`) and the id of the Task that it brought."""
+
+    kind: str
+    task_id: str
+
+
+async def messages(connection: Connection, ids: Collection[UUID]) -> list[Message]:
+    """Our messages with these identifiers: what bears one elsewhere was made by it."""
+    rows = await connection.fetch("SELECT kind, task_id FROM delivery WHERE message_id = ANY($1::uuid[])", list(ids))
+    return [Message(*row) for row in rows]
 
 
 async def polled_to(connection: Connection, endpoint_id: str) -> datetime | None:
