@@ -27,6 +27,7 @@ from app.interactions.context import Context
 from app.services import stored
 from app.services.inbound import answers, outputs
 from app.services.inbound.copies import token
+from app.services.inbound.sources import address_of
 from app.services.inbound.told import as_task
 from app.services.inbound.trying import again
 from app.store.connections import Connection
@@ -59,6 +60,9 @@ _ENDED = ("rejected", "cancelled", "failed", "completed")
 _ASKED_SINGLY = frozenset({*_WAITING, "cancelled"})
 """Where each costs a request of its own, of those that have ended only what we cancelled: they may have begun it."""
 
+_IN_USE = frozenset({"active", "test"})
+"""Endpoints in these statuses are asked."""
+
 _MOST_VALUES = 5
 _BASED_ON: Mapping[str, str] = {kind: "based-on" for kind in RESULTS} | {"DocumentReference": "related"}
 
@@ -78,7 +82,7 @@ async def poll(context: Context, outbound: Outward, endpoint_id: str) -> int:
         sent = await polls.sent(connection, endpoint_id, _WAITING, _ENDED, AFTERWARDS, _STOPPED_BY_TASK)
         endpoint = await stored.read(context, connection, f"Endpoint/{endpoint_id}") if sent else None
         cursor = await polls.polled_to(connection, endpoint_id)
-    if endpoint is None or endpoint["status"] not in ("active", "test"):
+    if endpoint is None or endpoint["status"] not in _IN_USE:
         return 0
     look = _Look(context, outbound, endpoint, cursor)
     for kind in sorted({ASKED[one.dialect] for one in sent if one.dialect in ASKED}):
@@ -230,7 +234,10 @@ class _Answered:
         return _Done(await again(lambda: self._applied(ours["id"], told, fetched)), complete)
 
     async def _ours(self, values: Sequence[str]) -> tuple[Json | None, str | None]:
-        """Our Task, or why it cannot be told; neither for what one of our messages made that is no Task of ours."""
+        """Our Task, or why it cannot be told.
+
+        Neither for what one of our messages made that is no Task of ours, nor for what another Endpoint will read.
+        """
         system = codes.task_identifier(self._context.server.base_url)
         async with self._context.server.connections.lease() as connection:
             found: dict[str, Json] = {}
@@ -248,9 +255,17 @@ class _Answered:
                 return None, "several-tasks"
             (ours,) = found.values()
             sent = await polls.delivered(connection, self._endpoint_id, ours["id"])
-        if sent is None:
-            return None, "not-sent-there"
+            if sent is None:
+                return None, None if await self._is_anothers(connection, ours["id"]) else "not-sent-there"
         return (None, "remote-duplicate") if self._is_another(sent.remote) else (ours, None)
+
+    async def _is_anothers(self, connection: Connection, task_id: str) -> bool:
+        """Whether it went through another Endpoint with this address, as of another department: that one reads it."""
+        for id_ in await polls.endpoints_of(connection, task_id):
+            endpoint = await stored.read(self._context, connection, f"Endpoint/{id_}")
+            if endpoint is not None and endpoint["status"] in _IN_USE and address_of(endpoint) == self._base:
+                return True
+        return False
 
     async def _aborts(self, connection: Connection, made_by: Sequence[Message]) -> dict[str, Json]:
         """The requests to stop that messages brought: one that has no identifier of its own bears its message's."""

@@ -370,6 +370,37 @@ async def test_a_bad_answer_does_not_stop_the_others(world: World) -> None:
     assert [one["task_id"] for one in await world.conflicts()] == [bad["id"]]
 
 
+async def several_at_one_address(world: World) -> list[tuple[str, Json, Json]]:
+    """Two Endpoints of one server, as departments of a hospital have them: each, our Task, and the copy of it there."""
+    found = []
+    for address in (world.there.base, f"{world.there.base}/"):
+        world.endpoint = await world.ours.endpoint(address)
+        found.append((world.endpoint, *await world.referred()))
+    return found
+
+
+async def test_endpoints_at_one_address_answer_each_for_its_own_referrals(world: World) -> None:
+    sent = await several_at_one_address(world)
+    for endpoint, _, _ in sent:
+        assert await poll(world.ours.context, world.outbound, endpoint) == 0
+    assert await world.conflicts() == []
+    for _, _, theirs in sent:
+        world.there.put(theirs | {"status": "accepted"})
+    for endpoint, ours, _ in sent:
+        assert await poll(world.ours.context, world.outbound, endpoint) == 1
+        assert (await world.ours.read(ours))["status"] == "accepted"
+    assert await world.conflicts() == []
+
+
+async def test_what_no_endpoint_at_an_address_is_asked_about_is_shown(world: World) -> None:
+    (first, _, _), (second, _, theirs) = await several_at_one_address(world)
+    await world.ours.put(await world.local(f"Endpoint/{second}") | {"status": "off"})
+    world.there.put(theirs | {"status": "accepted"})
+    await poll(world.ours.context, world.outbound, first)
+    (conflict,) = await world.conflicts()
+    assert (conflict["kind"], conflict["code"]) == ("unmatched", "not-sent-there")
+
+
 # Outputs
 
 

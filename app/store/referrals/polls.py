@@ -72,6 +72,16 @@ async def delivered(connection: Connection, endpoint_id: str, task_id: str) -> S
     return None if row is None else Sent(*row)
 
 
+async def endpoints_of(connection: Connection, task_id: str) -> list[str]:
+    """The ids of the endpoints that a Task was delivered to, or is on its way to."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT endpoint_id FROM delivery WHERE task_id = $1 AND kind IN ('submit', 'abort') "
+        "AND (state = 'delivered' OR (state = 'pending' AND attempts > 0))",
+        task_id,
+    )
+    return [row["endpoint_id"] for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message of ours: its kind (`submit`, `cancel`, `abort`) and the id of the Task that it brought."""
