@@ -285,6 +285,30 @@ async def test_what_the_recipient_said_before_we_cancelled_is_no_conflict(world:
     assert await world.conflicts() == []
 
 
+@pytest.mark.parametrize(
+    ("told", "codes"),
+    [
+        ("cancelled", []),
+        ("rejected", []),
+        ("failed", []),
+        ("received", []),
+        ("accepted", ["illegal-status"]),
+        ("in-progress", ["illegal-status"]),
+        ("completed", ["illegal-status"]),
+    ],
+)
+async def test_of_what_was_entered_in_error_only_work_is_news(world: World, told: str, codes: list[str]) -> None:
+    """What was taken back is cancelled there, by us or by themselves; whoever works on it all the same is shown."""
+    await world.referred()  # something that waits there
+    ours, theirs = await world.referred()
+    await world.ours.put(await world.ours.read(ours) | {"status": "entered-in-error"})
+    world.there.put(procedure("p1"))
+    world.there.put(theirs | {"status": told} | ({"output": output("Procedure/p1")} if told == "completed" else {}))
+    assert await world.poll() == 0
+    assert [one["code"] for one in await world.conflicts()] == codes
+    assert await world.versions(ours) == ["requested", "entered-in-error"]
+
+
 async def test_a_completion_without_output_waits_until_it_has_one(world: World) -> None:
     _, theirs = await world.referred(status="in-progress")
     world.there.put(theirs | {"status": "completed"})

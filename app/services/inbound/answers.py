@@ -38,9 +38,10 @@ _ILLEGAL_STATUS, _INVALID = "illegal-status", "invalid-content"
 _PARTIES = ("focus", "for", "owner", "requester")
 _NOTHING: Mapping[str, Json] = {}
 _REFUSALS = (Invalid, Forbidden, Refused, PreconditionFailed, Unprocessable)
-# The requester may have closed it before the recipient ever saw it: only what was seen before is no news then.
+# The requester may have closed it before the recipient ever saw it: then what was seen before is no news, and that
+# nobody works on it, which is what we asked for.
 _CLOSED_BY_ANYBODY = frozenset({"cancelled", "entered-in-error"})
-_UNDECIDED = frozenset({"draft", "requested", "received"})
+_AT_REST = frozenset({"draft", "requested", "received", "rejected", "cancelled", "failed"})
 
 
 async def apply(
@@ -202,7 +203,7 @@ class _Answer:
         current = self._ours["status"]
         if not workflow.is_passed(current, status):
             return False
-        if current not in _CLOSED_BY_ANYBODY or status in _UNDECIDED:
+        if current not in _CLOSED_BY_ANYBODY or status in _AT_REST:
             return True
         versions = await stored.versions(self._context, self._connection, "Task", self._ours["id"])
         return any(version["status"] == status for version in versions)
