@@ -464,6 +464,16 @@ async def test_a_result_that_two_referrals_name_is_copied_once(world: World) -> 
     assert len(await world.find("Procedure", status="completed")) == 1
 
 
+async def test_a_result_is_one_result_however_it_is_written(world: World) -> None:
+    ours, theirs = await world.referred(status="in-progress")
+    url = world.there.put(procedure("p1"))
+    texts = ["Procedure/p1", url, "Procedure/p1/_history/1", f"{url}/_history/1"]
+    world.there.put(theirs | {"status": "completed", "output": [one for text in texts for one in output(text)]})
+    assert await world.poll() == 1
+    assert len((await world.ours.read(ours))["output"]) == 1
+    assert len(await world.find("Procedure", status="completed")) == 1
+
+
 async def test_a_result_stays_its_patients_when_another_referral_names_it(world: World) -> None:
     first, theirs = await world.referred(status="in-progress")
     world.there.put(procedure("p1"))

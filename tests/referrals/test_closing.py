@@ -183,6 +183,25 @@ async def test_outcomes_are_linked_into_the_plan_and_observations_into_its_goals
         assert after["lifecycleStatus"] == "active"
 
 
+async def test_a_result_is_linked_once_however_it_is_written(here: World) -> None:
+    target = await here.create(goal(here.patient))
+    order, plan = await planned(here, [target])
+    made = await results(here)
+    found = reference(made["Observation"])["reference"]
+    away = "https://other.example/fhir/Procedure/7"
+    written = [found, f"{here.base}/{found}", f"{found}/_history/1", f"{here.base}/{found}/_history/1"]
+    texts = [*written, away, f"{away}/_history/3"]
+    output = [{"type": {"text": "Result"}, "valueReference": {"reference": text}} for text in texts]
+    done = await here.moved(await here.referred("accepted", order), "completed", OWNER, output=output[:3])
+    (progress,) = (await here.read(plan))["activity"][1]["progress"]
+    assert "with 1 result " in progress["text"]
+    assert (await here.put(done | {"output": output}, OWNER)).status_code == 200
+    activity = (await here.read(plan))["activity"][1]
+    assert activity["outcomeReference"] == [{"reference": found}, {"reference": away}]
+    assert "with 1 result " in activity["progress"][1]["text"]
+    assert (await here.read(target))["outcomeReference"] == [{"reference": found}]
+
+
 async def test_a_review_of_each_goal_is_asked_of_the_requester_once(here: World) -> None:
     goals = [await here.create(goal(here.patient)) for _ in range(2)]
     order, plan = await planned(here, goals)

@@ -32,8 +32,7 @@ async def close(context: Context, connection: Connection, step: Step) -> None:
     if step.before is None or task is None or not is_referral(task) or task["status"] != "completed":
         return
     completed = step.before["status"] != "completed"
-    known = [] if completed else outcomes(step.before)
-    fresh = [one for one in outcomes(task) if one not in known]
+    fresh = _added(context, [] if completed else outcomes(step.before), outcomes(task))
     if not completed and not fresh:
         return
     order = await order_of(context, connection, task)
@@ -50,14 +49,25 @@ async def close(context: Context, connection: Connection, step: Step) -> None:
 
 
 def outcomes(task: Json) -> list[Json]:
-    """What the outputs of a Task refer to, as plain references, each once."""
-    found: list[Json] = []
-    for output in task.get("output", ()):
-        text = (output.get("valueReference") or {}).get("reference", "")
-        match = _type_in(text)
-        if match and match[1] in _OUTCOMES and {"reference": text} not in found:
-            found.append({"reference": text})
-    return found
+    """What the outputs of a Task refer to, as plain references."""
+    texts = ((output.get("valueReference") or {}).get("reference", "") for output in task.get("output", ()))
+    return [{"reference": text} for text in texts if (match := _type_in(text)) and match[1] in _OUTCOMES]
+
+
+def _added(context: Context, there: Sequence[Json], listed: Sequence[Json]) -> list[Json]:
+    """Those that are not there yet, each once however it is written."""
+    known = {_key(context, one.get("reference", "")) for one in there}
+    found: dict[str, Json] = {}
+    for one in listed:
+        if (key := _key(context, one["reference"])) not in known:
+            found.setdefault(key, one)
+    return list(found.values())
+
+
+def _key(context: Context, text: str) -> str:
+    """What a reference names: neither this server's base URL nor a version makes it another result."""
+    target = stored.target_of(context, text)
+    return text.partition("/_history/")[0] if target is None else f"{target.type}/{target.id}"
 
 
 async def _link_plan(
@@ -81,7 +91,8 @@ def _is_about(context: Context, activity: Json, order: Json) -> bool:
 
 def _linked(context: Context, activity: Json, task: Json, fresh: Sequence[Json]) -> Json:
     progress = [*activity.get("progress", ()), _annotation(context, task, len(fresh))]
-    linked = _added(activity.get("outcomeReference", ()), fresh)
+    there = activity.get("outcomeReference", ())
+    linked = [*there, *_added(context, there, fresh)]
     return activity | ({"outcomeReference": linked} if linked else {}) | {"progress": progress}
 
 
@@ -94,18 +105,14 @@ def _annotation(context: Context, task: Json, count: int) -> Json:
     return note
 
 
-def _added(there: Sequence[Json], fresh: Sequence[Json]) -> list[Json]:
-    known = {one.get("reference") for one in there}
-    return [*there, *(one for one in fresh if one["reference"] not in known)]
-
-
 async def _link_goal(context: Context, connection: Connection, goal_id: str, fresh: Sequence[Json]) -> None:
     """R4 lets a Goal point to Observations only."""
     observed = [one for one in fresh if (match := _type_in(one["reference"])) and match[1] == "Observation"]
     goal = await stored.lock(context, connection, "Goal", goal_id) if observed else None
     if goal is None:
         return
-    linked = _added(goal.get("outcomeReference", ()), observed)
+    there = goal.get("outcomeReference", ())
+    linked = [*there, *_added(context, there, observed)]
     await put(context.as_system(connection), connection, [goal | {"outcomeReference": linked}])
 
 
