@@ -51,7 +51,8 @@ _ABSENT: Json = {
 _SECURITY = "There is no authentication: everyone who reaches this server may read and write everything."
 _SEARCHES = (
     "An unknown search parameter is refused, unless the request says `Prefer: handling=lenient`. "
-    "Conditional interactions always refuse it. `_list` finds every entry of a List, also those marked as deleted."
+    "Conditional interactions always refuse it, and any parameter without a value. "
+    "`_list` finds every entry of a List, also those marked as deleted."
 )
 
 

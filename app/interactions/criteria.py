@@ -1,6 +1,7 @@
 """Conditional interactions: finding the one resource that criteria mean. https://hl7.org/fhir/R4/http.html#cond-update
 
-Criteria are read strictly whatever the caller prefers: an ignored parameter would match what nobody meant.
+Criteria are read strictly whatever the caller prefers: an ignored parameter, or one that was left blank, would match
+what nobody meant.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from collections.abc import Collection, Iterable, Sequence
 from hashlib import blake2b
 from urllib.parse import parse_qsl
 
-from app.errors import Malformed, PreconditionFailed
+from app.errors import Issue, Malformed, PreconditionFailed
+from app.fhir.search.clauses import alternatives
 from app.fhir.search.parser import parse_query
 from app.fhir.search.query import Query
+from app.fhir.search.refusals import shown
 from app.interactions.context import Context
 from app.interactions.resolve import resolve
 from app.store.connections import Connection
@@ -22,11 +25,15 @@ _SEVERAL = "The criteria match more than one resource."
 
 
 def read_criteria(context: Context, type_name: str, query: str | Iterable[tuple[str, str]]) -> Query:
-    """The criteria as a query. Raises Malformed when there are none: that would mean every resource."""
+    """The criteria as a query. Raises Malformed when there are none, which would mean every resource, or blank ones."""
     if isinstance(query, str):
-        query = parse_qsl(query.partition("?")[2] if query.startswith((type_name + "?", "?")) else query)
-    server = context.server
-    found = parse_query((type_name,), list(query), base_url=server.base_url, content=server.index_content)
+        text = query.partition("?")[2] if query.startswith((type_name + "?", "?")) else query
+        query = parse_qsl(text, keep_blank_values=True)
+    pairs, server = list(query), context.server
+    found = parse_query((type_name,), pairs, base_url=server.base_url, content=server.index_content)
+    if blank := [name for name, text in pairs if not alternatives(text)]:
+        text = "In a conditional interaction no parameter may be blank, as {} is."
+        raise Malformed(issues=[Issue("required", text.format(shown(name))) for name in blank])
     if not found.conditions:
         raise Malformed("A conditional interaction needs at least one search parameter.")
     # What shapes the answer of a search means nothing here, and a page or an order would hide matches.

@@ -31,8 +31,8 @@ _is_positive = re.compile(r"[1-9]\d{0,5}", re.ASCII).fullmatch
 
 async def lastn(context: Context, request: FhirRequest) -> FhirResult:
     """Raises Malformed, also when there are more observations than a page may hold."""
-    pairs = [pair for pair in parameter_pairs(request) if pair[0] not in FORMATS and pair[1].strip()]
-    each = _each([text.strip() for name, text in pairs if name == "max"])
+    pairs = [pair for pair in parameter_pairs(request) if pair[0] not in FORMATS]
+    each = _each([text.strip() for name, text in pairs if name == "max" and text.strip()])
     query = _read(context, request, [pair for pair in pairs if pair[0] != "max"])
     most = context.server.max_count
     async with context.searching() as connection:

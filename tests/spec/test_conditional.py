@@ -242,6 +242,18 @@ async def test_criteria_that_cannot_be_understood_are_400(
     assert await untouched(fhir, made)
 
 
+@EVERY
+@pytest.mark.parametrize(
+    "extra", ["gender=", "gender", "gender:not=", "birthdate=,", "_id=%20", "banana=", "=", "_sort="]
+)
+async def test_criteria_with_a_blank_value_are_400(fhir: Fhir, interaction: Interaction, extra: str):
+    """What is left without the blank condition would touch another resource than the one that was meant."""
+    value, made = await several(fhir, 1)
+    for criteria in (f"identifier={value}&{extra}", f"{extra}&identifier={value}"):
+        problem(await interaction(fhir, criteria, "return=representation"), 400)
+    assert await untouched(fhir, made)
+
+
 async def test_conditions_see_only_the_type_in_the_url(fhir: Fhir):
     """#ccreate: criteria are those of a search on the type."""
     value = unique()

@@ -182,7 +182,7 @@ async def test_there_must_be_a_centre(fhir: Fhir, name: str) -> None:
 
 REFUSED = [
     *("start=tomorrow", "end=2019-13", "_since=x", "_type=Unknown", "_count=x", "_cursor=x", "name=x", "_include=*"),
-    *("start=2019&start=2018", "_count=1&_count=2"),
+    *("start=2019&start=2018", "_count=1&_count=2", "name=", "banana"),
 ]
 
 

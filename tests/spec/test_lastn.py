@@ -96,6 +96,7 @@ async def test_codes_stand_together_newest_first(fhir: Fhir, series: Series, que
         "patient={id}&_sort=date",
         "patient={id}&_count=1",
         "patient={id}&unknown=x",
+        "patient={id}&unknown=",
     ],
 )
 async def test_requests_that_cannot_be_answered_are_refused(fhir: Fhir, series: Series, query: str) -> None:

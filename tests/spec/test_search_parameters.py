@@ -32,6 +32,7 @@ FOUND: list[tuple[str, set[str]]] = [
     ("gender=", set(PATIENTS)),
     ("gender=,", set(PATIENTS)),
     ("gender=&birthdate=1970", {"male"}),
+    ("gender:not=&family:exact&general-practitioner.name=&_has:Observation:subject:code=&_count=", set(PATIENTS)),
     ("family:exact=Smith\\, Jr", {"female"}),
     ("family:exact=Smith,Jr", {"male"}),
     ("family:exact=Dollar\\$Pipe\\|Back\\\\", {"none"}),
@@ -101,6 +102,38 @@ REFUSED = [
 async def test_what_is_not_understood_is_400(fhir: Fhir, query: str):
     """#errors: strict by default: an ignored condition would find too much."""
     problem(await fhir.get(f"Patient?{query}"), 400)
+
+
+UNREADABLE_NAMES = [
+    "banana",
+    "gender:banana",
+    "general-practitioner:Patient",
+    "general-practitioner.banana",
+    "_has:Observation:banana:code",
+    "_has:Observation",
+    "_list:banana",
+    "_text:exact",
+    "_type",
+    "_count:exact",
+    "_include:banana",
+    "_format:exact",
+    "_filter",
+    "http://example.org/mrn|123456",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", ["", "=", "=,", "=%20"])
+@pytest.mark.parametrize("name", UNREADABLE_NAMES)
+async def test_a_blank_value_does_not_excuse_the_name(fhir: Fhir, name: str, text: str):
+    """#errors: a condition that was written wrongly must not become a search for all."""
+    problem(await fhir.get(f"Patient?{name}{text or ('' if name else '=')}"), 400)
+
+
+async def test_lenient_handling_names_an_unknown_parameter_without_a_value(world: World):
+    page = await world.page("Patient", "gender=male&banana=", prefer="handling=lenient")
+    (outcome,) = (item["resource"] for item in page["entry"] if item["search"]["mode"] == "outcome")
+    assert "banana" in outcome["issue"][0]["diagnostics"]
 
 
 async def test_every_mistake_is_told(fhir: Fhir):

@@ -35,6 +35,8 @@ FOUND: list[tuple[str, set[str]]] = [
     ("_type=Patient", {"patient"}),
     ("_type=Patient,Practitioner", {"patient", "practitioner"}),
     ("_type=Patient,,Patient", {"patient"}),
+    ("_type=Patient&_type=", {"patient"}),
+    ("_type=&family:exact=Zeno&_type=Patient", {"patient"}),
     ("_type=Task", set()),
     ("_lastUpdated=gt2020", ALL),
     ("_lastUpdated=lt2020", set()),

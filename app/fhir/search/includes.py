@@ -19,10 +19,8 @@ _BY_URL = frozenset({"canonical", "uri"})
 
 def read_include(name: str, text: str, setting: Setting) -> dict[str, Any]:
     """The field `includes` of a query. Raises Refused when type, parameter or target are not those of R4."""
-    code, colon, modifier = name.partition(":")
-    if colon and modifier != "iterate":
-        raise Refused(f"The modifier of {shown(name)} is not :iterate.")
-    reverse, iterate = code == "_revinclude", bool(colon)
+    code, _, modifier = name.partition(":")
+    reverse, iterate = code == "_revinclude", bool(modifier)
     if text != _EVERY:
         return {"includes": (_read(name, text.split(":"), reverse, iterate),)}
     sources = resource_types() if reverse or iterate else setting.types

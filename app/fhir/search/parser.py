@@ -1,7 +1,8 @@
 """The one reader of search requests (https://hl7.org/fhir/R4/search.html).
 
 A parameter that R4 or this release does not know is refused, or left out under lenient handling. A modifier or a
-value that cannot be read is always refused: leaving it out would answer a wider question than the one asked.
+value that cannot be read is always refused: leaving it out would answer a wider question than the one asked. A
+parameter without a value is no condition, but its name and modifier are read all the same.
 """
 
 from __future__ import annotations
@@ -38,11 +39,14 @@ class _Findings:
     def add(self, name: str, text: str) -> None:
         if _FORBIDDEN.search(text):
             raise Refused(f"The value of the parameter {shown(name)} holds a control character.")
+        texts = alternatives(text)
         shape = RESULT_PARAMETERS.get(name.partition(":")[0])
-        if shape is not None:
-            self._add_result_parameter(name, text, shape)
+        if shape is None:
+            self._add_condition(name, texts)
         else:
-            self._add_condition(name, alternatives(text))
+            shape.check(name)
+            if texts:
+                self._add_result_parameter(name, text, shape)
 
     def _add_result_parameter(self, name: str, text: str, shape: ResultParameter) -> None:
         fields = shape.read(name, text, self.setting)
@@ -55,8 +59,9 @@ class _Findings:
 
     def _add_condition(self, name: str, texts: list[str]) -> None:
         found, normal = read_condition(name, texts, self.setting)
-        self.conditions.append(found)
-        self.used.append((name, normal))
+        if texts:
+            self.conditions.append(found)
+            self.used.append((name, normal))
 
     def query(self, ignored: Sequence[str]) -> Query:
         return Query(
@@ -66,11 +71,6 @@ class _Findings:
             ignored=tuple(ignored),
             **settled(self.fields),
         )
-
-
-def _is_present(name: str, text: str) -> bool:
-    """A parameter without a value counts as absent."""
-    return name not in FORMATS and bool(alternatives(text))
 
 
 def _refuse_excess(pairs: Sequence[tuple[str, str]]) -> None:
@@ -83,14 +83,16 @@ def _separated(
     types: tuple[str, ...], pairs: Sequence[tuple[str, str]]
 ) -> tuple[tuple[str, ...], list[tuple[str, str]], list[tuple[str, str]]]:
     """The types after `_type` has narrowed them, the pairs that say so, and all others."""
-    said = [pair for pair in pairs if pair[0].partition(":")[0] == TYPES] if len(types) > 1 else []
+    about = [pair for pair in pairs if pair[0].partition(":")[0] == TYPES] if len(types) > 1 else []
+    rest = [pair for pair in pairs if pair not in about]
+    said = [(name, text) for name, text in about if name != TYPES or alternatives(text)]
     if not said:
-        return types, [], list(pairs)
+        return types, [], rest
     try:
         narrowed, normal = _read_types(said, types)
     except Refused as refusal:
         raise Malformed(issues=[refusal.issue]) from None
-    return narrowed, [(TYPES, normal)], [pair for pair in pairs if pair not in said]
+    return narrowed, [(TYPES, normal)], rest
 
 
 def _read_types(said: Sequence[tuple[str, str]], types: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
@@ -120,9 +122,9 @@ def parse_query(
     """
     if not all(map(is_resource_type, types)):
         raise UnknownType
-    present = [pair for pair in pairs if _is_present(*pair)]
-    _refuse_excess(present)
-    searched, used, rest = _separated(types, present)
+    asked = [pair for pair in pairs if pair[0] not in FORMATS]
+    _refuse_excess(asked)
+    searched, used, rest = _separated(types, asked)
     setting = Setting(searched, base_url, time.time_ns() // 1000 if now is None else now, content=content)
     findings = _Findings(setting, [in_compartment(around, searched)] if around else [])
     findings.used += used

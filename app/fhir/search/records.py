@@ -39,20 +39,19 @@ _UNRELATED = frozenset({"_lastUpdated", "birthdate", "death-date", "value-date"}
 
 def read_everything(centre: str, id_: str, pairs: Pairs, *, base_url: str) -> Query:
     """The search for all that belongs to a resource of the type `centre`. Raises Malformed with every problem."""
-    given = [pair for pair in pairs if pair[0] not in FORMATS and pair[1].strip()]
+    given = [(name, text.strip()) for name, text in pairs if name not in FORMATS]
     found = _Narrowing(Record(centre, id_, base_url))
     issues = []
     for name, text in given:
         try:
-            found.add(name, text.strip())
+            found.add(name, text)
         except Refused as refusal:
             issues.append(refusal.issue)
     if issues:
         raise Malformed(issues=issues)
     query = parse_query(found.searched(), found.plain, base_url=base_url)
-    return replace(
-        query, conditions=(found.record, *query.conditions), used=tuple((name, with_plus(text)) for name, text in given)
-    )
+    used = tuple((name, with_plus(text)) for name, text in given if text)
+    return replace(query, conditions=(found.record, *query.conditions), used=used)
 
 
 class _Narrowing:
@@ -65,15 +64,17 @@ class _Narrowing:
         self._given: set[str] = set()
 
     def add(self, name: str, text: str) -> None:
+        if name not in _SHAPING | _NARROWING[self.record.type]:
+            raise Refused(f"The operation on {self.record.type} has no such parameter.")
+        if not text:
+            return
         if name in self._given - _REPEATED:
             raise Refused(f"The parameter '{name}' is given more than once.")
         self._given.add(name)
         if name in _SHAPING:
             self.plain.append((name, text))
-        elif name in _NARROWING[self.record.type]:
-            _READERS[name](self, text)
         else:
-            raise Refused(f"The operation on {self.record.type} has no such parameter.")
+            _READERS[name](self, text)
 
     def searched(self) -> tuple[str, ...]:
         return tuple(self._types) or resource_types()

@@ -31,11 +31,20 @@ _WITHOUT_ORDER = frozenset({Kind.COMPOSITE, Kind.SPECIAL})
 class ResultParameter:
     """`read` takes the name as it was given, with its modifier, and the text; it gives fields of Query.
 
-    A parameter that `repeats` may be given several times: its fields are tuples, which are joined.
+    A parameter that `repeats` may be given several times: its fields are tuples, which are joined. `modifier` is the
+    only one that it takes.
     """
 
     read: Reader
     repeats: bool = False
+    modifier: str | None = None
+
+    def check(self, name: str) -> None:
+        """Raises Refused for a name with another modifier."""
+        _, colon, modifier = name.partition(":")
+        if colon and modifier != self.modifier:
+            known = f"no modifier but :{self.modifier}" if self.modifier else "no modifier"
+            raise Refused(f"The parameter {shown(name)} takes {known}.")
 
 
 def _count(_: str, text: str, __: Setting) -> dict[str, Any]:
@@ -109,32 +118,21 @@ def contradictions(fields: Mapping[str, Any]) -> list[Issue]:
     return []
 
 
-def _plain(read: Reader) -> Reader:
-    """The reader of a parameter that has no modifiers."""
-
-    def checked(name: str, text: str, setting: Setting) -> dict[str, Any]:
-        if ":" in name:
-            raise Refused(f"The parameter {shown(name)} takes no modifier.")
-        return read(name, text, setting)
-
-    return checked
-
-
 def settled(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields of Query as they work together: `_count=0` asks for the count alone, whatever `_summary` says."""
     return {**fields, "summary": "count"} if fields.get("count") == 0 else fields
 
 
 RESULT_PARAMETERS: Mapping[str, ResultParameter] = {
-    "_contained": ResultParameter(_plain(_contained)),
-    "_count": ResultParameter(_plain(_count)),
-    "_cursor": ResultParameter(_plain(_cursor)),
-    "_elements": ResultParameter(_plain(_elements), repeats=True),
-    "_explain": ResultParameter(_plain(_explain)),
-    "_include": ResultParameter(read_include, repeats=True),
-    "_revinclude": ResultParameter(read_include, repeats=True),
-    "_sort": ResultParameter(_plain(_sort)),
-    "_summary": ResultParameter(_plain(_summary)),
-    "_total": ResultParameter(_plain(_total)),
+    "_contained": ResultParameter(_contained),
+    "_count": ResultParameter(_count),
+    "_cursor": ResultParameter(_cursor),
+    "_elements": ResultParameter(_elements, repeats=True),
+    "_explain": ResultParameter(_explain),
+    "_include": ResultParameter(read_include, repeats=True, modifier="iterate"),
+    "_revinclude": ResultParameter(read_include, repeats=True, modifier="iterate"),
+    "_sort": ResultParameter(_sort),
+    "_summary": ResultParameter(_summary),
+    "_total": ResultParameter(_total),
 }
 """By the name without its modifier."""
