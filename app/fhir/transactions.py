@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -35,6 +35,10 @@ _TYPED = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.CONDITIO
 _PATCHES = frozenset({Interaction.PATCH, Interaction.CONDITIONAL_PATCH})
 _BY_ID = frozenset({Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE})
 _BY_QUERY = frozenset({Interaction.CONDITIONAL_UPDATE, Interaction.CONDITIONAL_PATCH, Interaction.CONDITIONAL_DELETE})
+_REPLACES = _BY_ID | _BY_QUERY
+
+Meanings = Mapping[int, Hashable]
+AS_WRITTEN: Meanings = {}
 
 _is_segment = re.compile(r"[A-Za-z0-9\-._$]{1,128}|\*").fullmatch
 _is_full_url = re.compile(r"urn:(?:uuid|oid):[^\s#]+|(?!urn:)[A-Za-z][A-Za-z0-9+.\-]*://[^\s#]+").fullmatch
@@ -244,39 +248,41 @@ def processing_order(read: Iterable[Entry]) -> list[Entry]:
     return sorted(read, key=lambda entry: _RANKS[entry.method])
 
 
-def overlaps(read: Iterable[Entry]) -> list[Issue]:
+def overlaps(read: Iterable[Entry], meanings: Meanings = AS_WRITTEN) -> list[Issue]:
     """An issue for each entry that writes what an earlier one writes, by id or by the same criteria.
 
-    Criteria that turn out to mean the same resource are found with `overlapping`, once they are resolved.
+    `meanings` are those of the criteria, by the index of the entry; without one the text stands for itself. Criteria
+    that turn out to lead to the same resource are found with `overlapping`, once they are resolved.
     """
     return overlapping(
-        (entry.index, entry.type, entry.id or "?" + entry.query)
+        (entry.index, entry.type, entry.id or meanings.get(entry.index, "?" + entry.query))
         for entry in read
-        if entry.route and entry.route.interaction in _BY_ID | _BY_QUERY
+        if entry.route and entry.route.interaction in _REPLACES
     )
 
 
-def overlapping(identities: Iterable[tuple[int, str, str]]) -> list[Issue]:
-    """The same for identities: index of the entry, resource type and id, of every entry that writes."""
-    seen: set[tuple[str, str]] = set()
+def overlapping(identities: Iterable[tuple[int, str, Hashable]]) -> list[Issue]:
+    """The same for identities: index of the entry, resource type, and id or meaning, of every entry that writes."""
+    seen: set[tuple[str, Hashable]] = set()
     issues = []
-    for index, type_name, id_ in identities:
-        if (type_name, id_) in seen:
+    for index, type_name, identity in identities:
+        if (type_name, identity) in seen:
             issues.append(Entry(index).fault("request.url", "Another entry writes the same resource.", "invalid"))
-        seen.add((type_name, id_))
+        seen.add((type_name, identity))
     return issues
 
 
-def repeated_creates(read: Iterable[Entry]) -> dict[int, int]:
+def repeated_creates(read: Iterable[Entry], meanings: Meanings = AS_WRITTEN) -> dict[int, int]:
     """Conditional creates with the type and the criteria of an earlier one: index of the entry → index of the first.
 
     R4 leaves open what they do. When none existed before, executing both would make two of what must be one.
     """
-    first: dict[tuple[str, str], int] = {}
+    first: dict[tuple[str, Hashable], int] = {}
     found = {}
     for entry in read:
         if entry.method == "POST" and "if-none-exist" in entry.headers:
-            original = first.setdefault((entry.type, entry.headers["if-none-exist"]), entry.index)
+            condition = meanings.get(entry.index, entry.headers["if-none-exist"])
+            original = first.setdefault((entry.type, condition), entry.index)
             if original != entry.index:
                 found[entry.index] = original
     return found

@@ -7,7 +7,7 @@ what they depend on, lets their links find each other, and stores them with one 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -111,7 +111,7 @@ class _Transaction:
         self._execute = execute
         self._prepares = prepares
         self._requests = {entry.index: _request(entry, common) for entry in entries}
-        self._repeated = transactions.repeated_creates(self._entries)
+        self._repeated: dict[int, int] = {}
         self._full_urls = {entry.index: entry.full_url for entry in entries if entry.full_url}
         self._writes: dict[int, Write] = {}
         self._searches: dict[tuple[str, str], list[tuple[Json, Write]]] = {}
@@ -129,8 +129,6 @@ class _Transaction:
     async def _prepare(self) -> None:
         """Everything that needs no database. Raises one problem with all that is wrong."""
         check(transactions.envelope(self._bundle), "Bundle")
-        if issues := transactions.overlaps(self._entries):
-            raise Malformed(issues=issues)
         problems: list[Problem] = []
         full_urls = set(self._full_urls.values())
         for number, entry in enumerate(self._entries):
@@ -143,6 +141,10 @@ class _Transaction:
         if problems:
             issues = [issue for problem in problems for issue in problem.issues]
             raise type(problems[0])(issues=issues, headers=problems[0].headers)
+        meanings = {index: write.criteria.meaning for index, write in self._writes.items() if write.criteria}
+        if issues := transactions.overlaps(self._entries, meanings):
+            raise Malformed(issues=issues)
+        self._repeated = transactions.repeated_creates(self._entries, meanings)
 
     def _prepare_entry(self, entry: Entry, full_urls: Container[str]) -> None:
         request = self._requests[entry.index]
@@ -195,9 +197,16 @@ class _Transaction:
                 leaving.add((write.type, write.id))
             if write.request.patch:
                 self._note_links(write, full_urls)
-        written = ((index, w.type, w.id) for index, w in self._writes.items() if w.id and not w.settled)
-        if issues := transactions.overlapping(written):
+        if issues := transactions.overlapping(self._identities()):
             raise Malformed(issues=issues)
+
+    def _identities(self) -> Iterator[tuple[int, str, Hashable]]:
+        """What each entry writes. What is made because nothing matches is also known by what its criteria mean."""
+        for index, write in self._writes.items():
+            if write.id and not write.settled:
+                yield index, write.type, write.id
+                if write.criteria is not None and write.match is None and index not in self._repeated:
+                    yield index, write.type, write.criteria.meaning
 
     def _leaving(self) -> set[tuple[str, str]]:
         """What this transaction deletes, as far as it is known."""

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from app.errors import Issue, Malformed, PreconditionFailed
 from app.fhir.search.clauses import alternatives
+from app.fhir.search.dates import SECOND
 from app.fhir.search.parser import parse_query
 from app.fhir.search.query import Query
 from app.fhir.search.refusals import shown
@@ -30,7 +31,9 @@ def read_criteria(context: Context, type_name: str, query: str | Iterable[tuple[
         text = query.partition("?")[2] if query.startswith((type_name + "?", "?")) else query
         query = parse_qsl(text, keep_blank_values=True)
     pairs, server = list(query), context.server
-    found = parse_query((type_name,), pairs, base_url=server.base_url, content=server.index_content)
+    # One moment for all criteria of a request: what is near to it means the same in each.
+    now = int(context.now.timestamp() * SECOND)
+    found = parse_query((type_name,), pairs, base_url=server.base_url, content=server.index_content, now=now)
     if blank := [name for name, text in pairs if not alternatives(text)]:
         text = "In a conditional interaction no parameter may be blank, as {} is."
         raise Malformed(issues=[Issue("required", text.format(shown(name))) for name in blank])

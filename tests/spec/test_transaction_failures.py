@@ -11,9 +11,11 @@ from tests.spec.api import (
     etag,
     expressions,
     identifier,
+    location,
     patient,
     problem,
     reference,
+    statuses,
     unique,
     urn,
 )
@@ -119,6 +121,77 @@ async def test_the_same_condition_twice_never_makes_two(fhir: Fhir):
     response = await fhir.bundle("transaction", {**twin, "fullUrl": urn()}, {**twin, "fullUrl": urn()})
     assert response.status_code in (200, 400, 409, 412)
     assert len(await fhir.found(f"Patient?identifier={value}")) == (1 if response.status_code == 200 else 0)
+
+
+SPELLINGS = [
+    ("identifier={0}|{1}", "identifier={0}%7C{1}"),
+    ("identifier={0}|{1}&gender=female", "gender=female&identifier={0}|{1}"),
+    ("identifier=a,{0}|{1}", "identifier={0}|{1},,a"),
+    ("identifier={0}|{1}&birthdate=ap1984", "birthdate=ap1984&identifier={0}|{1}"),
+]
+
+
+def twins(value: str) -> tuple[Json, list[tuple[str, str]]]:
+    """A patient, and pairs of criteria that mean the same and match it."""
+    body = patient(identifier=identifier(value), gender="female", birthDate="1984-06-12")
+    system = body["identifier"][0]["system"]
+    return body, [(first.format(system, value), second.format(system, value)) for first, second in SPELLINGS]
+
+
+@pytest.mark.parametrize("spelling", range(len(SPELLINGS)))
+async def test_creates_under_criteria_of_one_meaning_are_one(fhir: Fhir, spelling: int):
+    """#trules: what the criteria mean counts, not how they are written."""
+    value = unique()
+    body, pairs = twins(value)
+    entries = [entry("POST", "Patient", body, urn(), ifNoneExist=criteria) for criteria in pairs[spelling]]
+    first, second = await fhir.transaction(*entries)
+    assert location(first) == location(second)
+    assert len(await fhir.found(f"Patient?identifier={value}")) == 1
+
+
+@pytest.mark.parametrize("spelling", range(len(SPELLINGS)))
+@pytest.mark.parametrize("exists", [False, True])
+async def test_updates_by_criteria_of_one_meaning_are_400(fhir: Fhir, spelling: int, exists: bool):
+    """#trules: identities overlap, also when they are those of a resource that is yet to be made."""
+    value = unique()
+    body, pairs = twins(value)
+    before = [await fhir.created(body)] if exists else []
+    entries = [entry("PUT", f"Patient?{criteria}", body | {"active": True}) for criteria in pairs[spelling]]
+    problem(await fhir.bundle("transaction", *entries), 400)
+    assert await fhir.found(f"Patient?identifier={value}") == [one["id"] for one in before]
+    assert [await fhir.read(f"Patient/{one['id']}") for one in before] == before
+
+
+@pytest.mark.parametrize("spelling", range(len(SPELLINGS)))
+async def test_a_create_and_an_update_under_one_meaning_never_make_two(fhir: Fhir, spelling: int):
+    """#trules: both would make what matches. Once it is there, it answers the create, and the update changes it."""
+    value = unique()
+    body, pairs = twins(value)
+    for of_create, of_update in (pairs[spelling], reversed(pairs[spelling])):
+        create = entry("POST", "Patient", body, ifNoneExist=of_create)
+        update = entry("PUT", f"Patient?{of_update}", body | {"active": True})
+        issues = problem(await fhir.bundle("transaction", update, create), 400)
+        assert expressions(issues) == {"Bundle.entry[0].request.url"}
+    assert await fhir.found(f"Patient?identifier={value}") == []
+    old = await fhir.created(body)
+    answers = await fhir.transaction(create, update)
+    assert statuses(answers) == [200, 200]
+    assert {location(answer) for answer in answers} == {f"Patient/{old['id']}"}
+    assert (await fhir.read(f"Patient/{old['id']}"))["active"] is True
+
+
+async def test_what_is_deleted_by_criteria_may_be_made_anew_under_them(fhir: Fhir):
+    """#trules: the deleted resource and the new one are two identities."""
+    value = unique()
+    body, ((criteria, same), *_) = twins(value)
+    old = await fhir.created(body)
+    _, made = await fhir.transaction(
+        entry("DELETE", f"Patient?{criteria}"), entry("POST", "Patient", body, ifNoneExist=same)
+    )
+    assert location(made) != f"Patient/{old['id']}"
+    assert await fhir.found(f"Patient?identifier={value}") == [location(made).partition("/")[2]]
+    put = entry("PUT", f"Patient?{same}", body | {"active": True})
+    problem(await fhir.bundle("transaction", entry("DELETE", f"Patient?{criteria}"), put), 400)
 
 
 async def test_the_same_full_url_twice_is_400(fhir: Fhir):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -167,3 +168,16 @@ class Query:
         """The type of a search of one type."""
         (name,) = self.types
         return name
+
+    @property
+    def meaning(self) -> Hashable:
+        """The same for searches for the same values, in whatever order and however often and however escaped."""
+        return self.types, frozenset(map(_meaning, self.conditions))
+
+
+def _meaning(condition: Condition) -> Hashable:
+    match condition:
+        case Clause(parameter, modifier, values):
+            return parameter.id, parameter.code, modifier, frozenset(values)
+        case _:
+            return condition
