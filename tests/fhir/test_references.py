@@ -9,10 +9,10 @@ from app.fhir.references import Target, conditional, is_valid_id, local, rewrite
 
 BASE = "https://example.org/fhir"
 IDS = st.from_regex(r"[A-Za-z0-9\-.]{1,64}", fullmatch=True).filter(lambda text: text not in (".", ".."))
-TARGETS = st.builds(Target, st.sampled_from(resource_types()), IDS, st.none() | IDS)
+TARGETS = st.builds(Target, st.sampled_from(resource_types()), IDS, st.none() | IDS, st.none() | st.text())
 
 
-@given(TARGETS, st.sampled_from(["", BASE + "/"]))
+@given(TARGETS, st.sampled_from(["", "/", BASE + "/", "HTTPS://Example.ORG/fhir/"]))
 def test_what_a_target_writes_is_read_back(target, prefix):
     assert local(prefix + target.reference, BASE) == target
 
@@ -20,7 +20,12 @@ def test_what_a_target_writes_is_read_back(target, prefix):
 @given(st.text())
 def test_any_text_is_a_target_or_none(text):
     target = local(text, BASE)
-    assert target is None or target.reference == text.removeprefix(BASE + "/")
+    assert target is None or target.reference == text.removeprefix(BASE + "/").removeprefix("/").removesuffix("/")
+
+
+@pytest.mark.parametrize("text", ["Patient/1/", "/Patient/1", "/Patient/1/", BASE + "/Patient/1/"])
+def test_a_slash_at_either_end_changes_nothing(text):
+    assert local(text, BASE) == Target("Patient", "1")
 
 
 @pytest.mark.parametrize(
@@ -34,8 +39,11 @@ def test_any_text_is_a_target_or_none(text):
         "Patient/../_history/1",
         "Patient/1/_history/..",
         "Patient/1\n",
-        "Patient/1/",
-        "/Patient/1",
+        "Patient/1//",
+        "//Patient/1",
+        "/",
+        "#",
+        "/#x",
         "patient/1",
         "Nothing/1",
         "Resource/1",
@@ -43,7 +51,7 @@ def test_any_text_is_a_target_or_none(text):
         "Patient/" + "a" * 65,
         "Patient/1/_history/",
         "Patient/1/_history",
-        "Patient/1#name",
+        "Patient#name",
         "Patient/é",
         "#contained",
         "urn:uuid:6a3c6f7e-0b53-4f1b-8ad9-6e1a1f3f3c11",
@@ -55,6 +63,9 @@ def test_any_text_is_a_target_or_none(text):
         "http://example.org/fhir/Patient/1",
         "https://example.org/fhir/https://example.org/fhir/Patient/1",
         "https://example.org/fhir//Patient/1",
+        "https://example.org/FHIR/Patient/1",
+        "https://example.org/fhir/patient/1",
+        "https://example.org/fhir#/Patient/1",
     ],
 )
 def test_everything_else_is_not_local(text):

@@ -82,10 +82,58 @@ async def test_an_absolute_reference_to_this_server_is_local(fhir: Fhir):
     problem(await fhir.delete(f"Patient/{made['id']}"), 409)
 
 
+def other_case(base: str) -> str:
+    scheme, _, rest = base.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.upper()}://{host.upper()}{slash}{path}"
+
+
+SPELLINGS = {
+    "fragment": lambda base, name: f"{name}#x",
+    "long fragment": lambda base, name: f"{name}#{'x' * 1000}",
+    "blank fragment": lambda base, name: f"{name}#",
+    "leading slash": lambda base, name: f"/{name}",
+    "trailing slash": lambda base, name: f"{name}/",
+    "absolute with a fragment": lambda base, name: f"{base}/{name}#x",
+    "absolute with a trailing slash": lambda base, name: f"{base}/{name}/",
+    "scheme and host in another case": lambda base, name: f"{other_case(base)}/{name}",
+    "all at once": lambda base, name: f"{other_case(base)}/{name}/#x",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_a_local_reference_is_local_however_it_is_written(fhir: Fhir, spelling: str):
+    """references.html#literal: a fragment is within what is referred to; RFC 3986 §6.2.2.1; `/[type]/[id]`."""
+    written = SPELLINGS[spelling]
+    missing = observation(subject=reference(written(fhir.base, "Patient/does-not-exist")))
+    issues = problem(await fhir.post("Observation", missing), 409)
+    assert expressions(issues) == {"Observation.subject.reference"}
+    made = await fhir.created(patient())
+    name = f"Patient/{made['id']}"
+    subject = reference(written(fhir.base, name))
+    stored = await fhir.created(observation(subject=subject))
+    assert stored["subject"] == subject
+    for query in (f"subject={name}", f"patient={made['id']}", f"subject:Patient._id={made['id']}"):
+        assert await fhir.found(f"Observation?{query}") == [stored["id"]]
+    problem(await fhir.delete(name), 409)
+    wrong = observation(subject=reference(written(fhir.base, "Medication/does-not-exist")))
+    problem(await fhir.post("Observation", wrong), 400)
+
+
+async def test_a_versioned_reference_with_a_fragment_blocks_no_delete(fhir: Fhir):
+    """#delete: that version stays."""
+    made = await fhir.created(patient())
+    await fhir.created(observation(subject=reference(f"Patient/{made['id']}/_history/1#x")))
+    assert (await fhir.delete(f"Patient/{made['id']}")).status_code == 204
+
+
 ELSEWHERE = [
     "https://elsewhere.example.org/fhir/Patient/1",
     "http://elsewhere.example.org/Patient/1/_history/2",
     "https://elsewhere.example.org/anything",
+    "https://elsewhere.example.org/fhir/Patient/1#x",
+    "https://elsewhere.example.org/fhir/Patient/1/",
+    "//elsewhere.example.org/Patient/1",
     "urn:uuid:00000000-0000-4000-8000-000000000001",
     "urn:oid:1.2.3",
 ]

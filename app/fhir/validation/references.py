@@ -11,8 +11,9 @@ from app.fhir.findings import Check, Finding, Outcome
 from app.fhir.validation.walk import Walk
 
 _ID = r"[A-Za-z0-9\-.]{1,64}"
-_type_of_relative = re.compile(rf"([A-Z][A-Za-z]+)(?:/{_ID}(?:/_history/{_ID})?|\?.+)\Z", re.DOTALL).match
-_type_of_absolute = re.compile(rf"https?://\S*/([A-Z][A-Za-z]+)/{_ID}(?:/_history/{_ID})?\Z").match
+_PLACE = rf"/{_ID}(?:/_history/{_ID})?/?(?:#.*)?"
+_type_of_relative = re.compile(rf"/?([A-Z][A-Za-z]+)(?:{_PLACE}|\?.+)\Z", re.DOTALL).match
+_type_of_absolute = re.compile(rf"(?i:https?)://[^\s#]*/([A-Z][A-Za-z]+){_PLACE}\Z").match
 
 _DANGLING = (Finding("invariant", "ref-1: There is no contained resource with this id.", ".reference"),)
 _UNKNOWN_TYPE = (Finding("code-invalid", "This is no resource type of R4.", ".type"),)
@@ -21,7 +22,7 @@ _CONTRADICTION = (Finding("value", "The type is not the one that the reference h
 
 def named_type(text: str) -> str | None:
     """The resource type that a literal or conditional reference names; None when it does not tell, as `urn:uuid:…`."""
-    match = _type_of_relative(text) or (text.startswith("http") and _type_of_absolute(text)) or None
+    match = _type_of_relative(text) or _type_of_absolute(text)
     return match[1] if match and is_resource_type(match[1]) else None
 
 

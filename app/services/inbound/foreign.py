@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.fhir.definitions import Element, ElementType, children
@@ -32,13 +32,16 @@ class View:
 def absolute(reference: str, base: str) -> str:
     """The URL, without a version, of what a literal reference in a resource below `base` names; others stay."""
     target = local(reference, base)
-    return reference if target is None else f"{base}/{target.type}/{target.id}"
+    return reference if target is None else f"{base}/{replace(target, version=None).reference}"
 
 
 def below(url: str, base: str) -> str | None:
-    """`Type/id` of a resource that stands below a base, by whole segments of the path; None for any other URL."""
+    """`Type/id` of a resource that stands below a base, by whole segments of the path; None for any other URL.
+
+    What is contained in it (`#id`) is another resource.
+    """
     target = local(url, base) if url.startswith(f"{base}/") else None
-    return None if target is None else f"{target.type}/{target.id}"
+    return None if target is None or target.fragment is not None else f"{target.type}/{target.id}"
 
 
 def is_absolute(reference: str) -> bool:
