@@ -11,23 +11,17 @@ from collections.abc import Awaitable, Callable, Container, Hashable, Iterator, 
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from app.errors import Invalid, Issue, Malformed, PreconditionFailed, Problem
+from app.errors import Invalid, Issue, Malformed, Problem
 from app.fhir import bundles, links, outcomes, transactions
-from app.fhir.search.query import Query
 from app.fhir.transactions import Entry
 from app.fhir.types import FhirRequest, FhirResult, Interaction, Json
 from app.fhir.validation import check
-from app.interactions import criteria, governance
+from app.interactions import conditional_references, criteria, governance
 from app.interactions.commit import BREATH, Prepare, located, result, save
 from app.interactions.conditional import decide
 from app.interactions.context import Context
 from app.interactions.writes import Write
 from app.store.connections import Connection
-
-_REFERENCES = {
-    0: "A conditional reference to {} matches nothing.",
-    2: "A conditional reference to {} matches more than one resource.",
-}
 
 Execute = Callable[[Context, FhirRequest], Awaitable[FhirResult]]
 Prepares = Mapping[Interaction, Prepare]
@@ -221,7 +215,8 @@ class _Transaction:
             for index, full_url in self._full_urls.items()
             if (write := self._writes.get(self._repeated.get(index, index)))
         }
-        await self._resolve_searches(context, connection)
+        writes = list(self._writes.values())
+        await conditional_references.resolve(context, connection, self._searches, writes, self._leaving())
         resolver = links.Resolver(mapping, context.server.base_url)
         full_urls = {id(write): self._full_urls.get(index) for index, write in self._writes.items()}
 
@@ -230,36 +225,6 @@ class _Transaction:
                 resolver.rewrite(write.resource, write.checked, full_urls[id(write)])
 
         return rewrite
-
-    async def _resolve_searches(self, context: Context, connection: Connection) -> None:
-        """References that are searches become the one resource that they find (R4 http.html#trules)."""
-        stored = {id(write) for write in self._writes.values() if not write.settled}
-        searches = {
-            wanted: pairs
-            for wanted, noted in self._searches.items()
-            if (pairs := [pair for pair in noted if id(pair[1]) in stored])
-        }
-        queries = [self._search(context, *wanted) for wanted in searches]
-        found = await criteria.find_each(context, connection, queries, self._leaving()) if queries else []
-        issues = [
-            Issue(
-                "not-found" if not ids else "multiple-matches", _REFERENCES[len(ids)].format(type_name), write.location
-            )
-            for ((type_name, _), references), ids in zip(searches.items(), found, strict=True)
-            if len(ids) != 1
-            for _, write in references
-        ]
-        if issues:
-            raise PreconditionFailed(issues=issues)
-        for ((type_name, _), references), ids in zip(searches.items(), found, strict=True):
-            for reference, _ in references:
-                reference["reference"] = f"{type_name}/{ids[0]}"
-
-    def _search(self, context: Context, type_name: str, query: str) -> Query:
-        try:
-            return criteria.read_criteria(context, type_name, query)
-        except Problem as problem:
-            raise located(problem, self._searches[type_name, query][0][1].location or "") from None
 
     async def _read(self, context: Context) -> None:
         for entry in self._entries:

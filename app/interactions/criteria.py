@@ -71,12 +71,17 @@ async def find(
 
 
 async def find_each(
-    context: Context, connection: Connection, queries: Sequence[Query], leaving: Collection[tuple[str, str]] = ()
+    context: Context,
+    connection: Connection,
+    queries: Sequence[Query],
+    without: Sequence[Collection[tuple[str, str]]] = (),
 ) -> list[list[str]]:
-    """The ids that each query matches, two at most, without those that are `leaving`."""
+    """The ids that each query matches, two at most. `without`, where given, are types and ids to leave out of each."""
+    without = without or [()] * len(queries)
     queries = [await resolve(context, connection, query) for query in queries]
-    found = await search.ids(connection, context.server.numbers, queries, context.visible, limit=2 + len(leaving))
+    limit = 2 + max(map(len, without), default=0)
+    found = await search.ids(connection, context.server.numbers, queries, context.visible, limit=limit)
     return [
-        [id_ for id_ in matches if (query.type, id_) not in leaving][:2]
-        for query, matches in zip(queries, found, strict=True)
+        [id_ for id_ in matches if (query.type, id_) not in left_out][:2]
+        for query, matches, left_out in zip(queries, found, without, strict=True)
     ]

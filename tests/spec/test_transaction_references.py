@@ -6,10 +6,12 @@ import pytest
 
 from tests.spec.api import (
     Fhir,
+    Json,
     entry,
     expressions,
     identifier,
     location,
+    observation,
     patient,
     practitioner,
     problem,
@@ -198,6 +200,77 @@ async def test_conditional_references_of_several_forms_are_each_found(fhir: Fhir
     assert stored["subject"]["reference"] == f"Patient/{one['id']}"
     assert stored["encounter"]["reference"] == f"Encounter/{seen['id']}"
     assert (await fhir.read(location(other)))["subject"]["reference"] == f"Patient/{two['id']}"
+
+
+def seen_by(*criteria: str) -> Json:
+    """The entry of an observation whose performers are searches for practitioners."""
+    return entry("POST", "Observation", observation(performer=[reference(f"Practitioner?{one}") for one in criteria]))
+
+
+async def performers(fhir: Fhir, item: Json) -> list[str]:
+    return [one["reference"] for one in (await fhir.read(location(item)))["performer"]]
+
+
+async def test_conditional_references_find_what_the_transaction_creates(fhir: Fhir):
+    """#trules: they are resolved last. Sent again, the same transaction says the same."""
+    value = unique()
+    body = practitioner(identifier=identifier(value), active=True)
+    system = body["identifier"][0]["system"]
+    twin = entry("POST", "Practitioner", body, ifNoneExist=f"identifier={system}|{value}")
+    others = [entry("POST", "Practitioner", practitioner(identifier=identifier(unique()), active=True))]
+    criteria = [
+        f"identifier={system}|{value}",
+        f"identifier={value}",
+        f"identifier={unique()},{value}&active=true",
+        f"identifier=|{value},{system}%7C{value}",
+    ]
+    item, made, same, *_ = await fhir.transaction(seen_by(*criteria), twin, twin, *others)
+    assert location(made) == location(same)
+    assert await performers(fhir, item) == [location(made)] * len(criteria)
+    again, found, *_ = await fhir.transaction(seen_by(*criteria), twin)
+    assert (location(found), await performers(fhir, again)) == (location(made), [location(made)] * len(criteria))
+    problem(await fhir.delete(location(made)), 409)
+
+
+async def test_conditional_references_find_what_the_transaction_makes_of_a_resource(fhir: Fhir):
+    """#trules: what it replaces or deletes is no longer found as it was."""
+    before, after, gone = unique(), unique(), unique()
+    old = await fhir.created(practitioner(identifier=identifier(before)))
+    other = await fhir.created(practitioner(identifier=identifier(gone)))
+    put = entry("PUT", f"Practitioner/{old['id']}", practitioner(id=old["id"], identifier=identifier(after)))
+    anew = [
+        entry("DELETE", f"Practitioner/{other['id']}"),
+        entry("POST", "Practitioner", practitioner(identifier=identifier(gone))),
+    ]
+    problem(await fhir.bundle("transaction", put, seen_by(f"identifier={before}")), 412)
+    problem(await fhir.bundle("transaction", anew[0], seen_by(f"identifier={gone}")), 412)
+    item, _, _, made = await fhir.transaction(seen_by(f"identifier={after}", f"identifier={gone}"), put, *anew)
+    assert await performers(fhir, item) == [f"Practitioner/{old['id']}", location(made)]
+
+
+@pytest.mark.parametrize("stored", [0, 1])
+async def test_a_conditional_reference_to_several_of_the_transaction_fails(fhir: Fhir, stored: int):
+    value = unique()
+    body = practitioner(identifier=identifier(value))
+    for _ in range(stored):
+        await fhir.created(body)
+    creates = [entry("POST", "Practitioner", body) for _ in range(2 - stored)]
+    issues = problem(await fhir.bundle("transaction", *creates, seen_by(f"identifier={value}")), 412)
+    assert [issue["code"] for issue in issues] == ["multiple-matches"]
+    assert len(await fhir.found(f"Practitioner?identifier={value}")) == stored
+
+
+async def test_conditions_other_than_tokens_find_what_is_stored_and_say_so(fhir: Fhir):
+    """What a transaction writes is not stored while its references are resolved."""
+    name = f"X{unique()}"
+    body = practitioner(name=[{"family": name}])
+    create = entry("POST", "Practitioner", body)
+    (issue,) = problem(await fhir.bundle("transaction", create, seen_by(f"family={name}")), 412)
+    assert "tokens" in issue["diagnostics"]
+    made = await fhir.created(body)
+    put = entry("PUT", f"Practitioner/{made['id']}", body | {"id": made["id"], "active": True})
+    _, item = await fhir.transaction(put, seen_by(f"family={name}"))
+    assert await performers(fhir, item) == [f"Practitioner/{made['id']}"]
 
 
 async def test_a_canonical_is_not_a_link(fhir: Fhir):
