@@ -20,8 +20,10 @@ from app.interactions import conditional_references, criteria, governance
 from app.interactions.commit import BREATH, Prepare, located, result, save
 from app.interactions.conditional import decide
 from app.interactions.context import Context
+from app.interactions.faults import told
 from app.interactions.writes import Write
 from app.store.connections import Connection
+from app.store.errors import TryAgain
 
 Execute = Callable[[Context, FhirRequest], Awaitable[FhirResult]]
 Prepares = Mapping[Interaction, Prepare]
@@ -79,11 +81,15 @@ def _response(result: FhirResult, full_url: str | None = None) -> bundles.Respon
 
 
 async def _batch_entry(context: Context, entry: Entry, common: dict[str, str], execute: Execute) -> bundles.Response:
+    """The answer to one entry, also where the server fails: what the others did is stored, and must be told."""
     try:
         if entry.problem is not None:
             raise entry.problem
         return _response(await execute(context, _request(entry, common)))
-    except Problem as problem:
+    except TryAgain:
+        raise
+    except Exception as error:
+        problem = told(error, context.request_id)
         return bundles.Response(problem.status, outcome=outcomes.of_problem(problem))
 
 

@@ -44,12 +44,16 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One request's surroundings. `connection` is that of the open transaction, where there is one."""
+    """One request's surroundings. `connection` is that of the open transaction, where there is one.
+
+    `request_id` is what the log and the caller know the request by.
+    """
 
     server: Server
     principal: Principal
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     connection: Connection | None = None
+    request_id: str = ""
 
     @property
     def visible(self) -> Predicate:

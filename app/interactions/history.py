@@ -24,6 +24,9 @@ from app.store.resources import HistoryKey, HistoryPage, Stored
 # By the router, and by `app.fhir.subset`.
 _READ_ELSEWHERE = frozenset({"_format", "_pretty"}) | PARAMETERS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC) - _EPOCH, datetime.max.replace(tzinfo=UTC) - _EPOCH
+# What the columns of a key hold.
+_RIDS, _VERSIONS = range(2**63), range(2**31)
 
 
 async def history(context: Context, request: FhirRequest) -> FhirResult:
@@ -69,7 +72,12 @@ def _count(text: str) -> dict[str, Any]:
 
 def _interval(text: str) -> tuple[datetime, datetime]:
     lo, hi = interval(text.replace(" ", "+"))
-    return _EPOCH + timedelta(microseconds=lo), _EPOCH + timedelta(microseconds=hi)
+    return _moment(lo), _moment(hi)
+
+
+def _moment(microseconds: int) -> datetime:
+    """The moment so long after 1970; the ends of the calendar for those beyond, where no version lies."""
+    return _EPOCH + min(max(timedelta(microseconds=microseconds), _FIRST), _LAST)
 
 
 _PARAMETERS: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -88,9 +96,12 @@ def _write_cursor(key: HistoryKey) -> str:
 def _read_cursor(text: str) -> HistoryKey:
     try:
         at, rid, version = json.loads(urlsafe_b64decode(text.encode()))
-        return datetime.fromisoformat(at).astimezone(UTC), int(rid), int(version)
-    except (ValueError, TypeError, OverflowError):
+        key = datetime.fromisoformat(at).astimezone(UTC), int(rid), int(version)
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise ValueError from None
+    if key[1] not in _RIDS or key[2] not in _VERSIONS:
+        raise ValueError
+    return key
 
 
 def _bundle(

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from app import telemetry
-from app.errors import Problem, ServerFault, Unavailable
 from app.fhir.types import OPERATIONS, SEARCHES, FhirRequest, Interaction
 from app.interactions.context import Context, Server
 from app.interactions.engine import execute
+from app.interactions.faults import told
 from app.routers import wire
 from app.routers.departure import Departure
 from app.security.principal import ADMINISTRATOR, Principal
@@ -38,25 +38,16 @@ class Fhir:
         try:
             request = await wire.parse(scope, receive, headers, self.prefix, limit=self.limit, seconds=self.seconds)
             with Departure(receive) if request.interaction in MAY_TAKE_LONG else nullcontext():
-                result = await execute(Context(self.server, _principal(headers)), request)
+                context = Context(self.server, _principal(headers), request_id=request_id)
+                result = await execute(context, request)
             body = wire.body_of(result, request.query)
         except Exception as error:
-            result = wire.refusal(_problem(error, request_id))
+            result = wire.refusal(told(error, request_id))
             body = wire.body_of(result, request.query if request else ())
         start = wire.start_headers(result, self.server.base_url)
         head = scope["method"] == "HEAD"
         await wire.respond(send, result, body, start, request_id=request_id, head=head)
         telemetry.request(scope["method"], _route(request), result.status, _milliseconds(began), request_id)
-
-
-def _problem(error: Exception, request_id: str) -> Problem:
-    """What the caller is told. What nobody foresaw is logged, and the caller gets no more than its number."""
-    if isinstance(error, Problem):
-        if isinstance(error, Unavailable):
-            telemetry.failure(error, request_id)
-        return error
-    telemetry.failure(error, request_id)
-    return ServerFault(f"The server failed. Its log has more under {request_id}.")
 
 
 def _principal(headers: Mapping[str, str]) -> Principal:

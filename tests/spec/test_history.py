@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,22 @@ async def pages(fhir: Fhir, path: str) -> AsyncIterator[Json]:
         page = await fhir.read(link)
         yield page
         link = next_link(page)
+
+
+def forged(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode()
+
+
+FORGED = [
+    f'["2020-01-01T00:00:00+00:00", {2**63}, 1]',
+    f'["2020-01-01T00:00:00+00:00", 1, {2**31}]',
+    f'["2020-01-01T00:00:00+00:00", 1, {-(2**31) - 1}]',
+    '["2020-01-01T00:00:00+00:00", 1e999, 1]',
+    '["0001-01-01T00:00:00+14:00", 1, 1]',
+    "[" * 20_000,
+    "{}",
+]
+"""Cursors of histories that no server gave out."""
 
 
 async def told(fhir: Fhir, path: str) -> list[tuple[str, str, str]]:
@@ -156,6 +173,24 @@ async def test_at_an_instant(fhir: Fhir, lived: Json):
     assert etag(4) not in found or times[0] == times[2]
 
 
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("_at=9999", 1),
+        ("_at=9999-12-31T23:59:59Z", 1),
+        ("_at=0001", 0),
+        ("_at=0001-01-01T00:00:00%2B14:00", 0),
+        ("_since=9999-12-31", 0),
+        ("_since=9999-12-31T23:59:59-14:00", 0),
+        ("_since=0001-01-01T00:00:00%2B14:00", 4),
+    ],
+)
+async def test_the_ends_of_the_calendar(fhir: Fhir, lived: Json, query: str, count: int):
+    """datatypes.html#instant: the first and the last moment that can be written, in any time zone."""
+    assert len(await told(fhir, f"Patient/{lived['id']}/_history?{query}")) == count
+    await fhir.read(f"Patient/_history?{query}&_count=1")
+
+
 async def test_the_history_of_a_type_has_no_other_type(fhir: Fhir):
     """#history: [base]/[type]/_history."""
     made = await fhir.created(patient())
@@ -173,7 +208,16 @@ async def test_a_feed_of_the_whole_system_has_every_type(fhir: Fhir):
 
 
 @pytest.mark.parametrize(
-    "query", ["_since=yesterday", "_since=2020-13-01T00:00:00Z", "_count=x", "_count=-1", "_at=x", "_nonsense=1"]
+    "query",
+    [
+        "_since=yesterday",
+        "_since=2020-13-01T00:00:00Z",
+        "_count=x",
+        "_count=-1",
+        "_at=x",
+        "_nonsense=1",
+        *(f"_cursor={forged(text)}" for text in FORGED),
+    ],
 )
 @pytest.mark.parametrize("level", ["Patient/{id}/_history", "Patient/_history", "_history"])
 async def test_what_cannot_be_understood_is_400(fhir: Fhir, lived: Json, level: str, query: str):

@@ -157,6 +157,15 @@ async def test_decimals_keep_their_text(fhir: Fhir):
     assert [str(item["valueDecimal"]) for item in read["extension"]] == ["1.00", "2.5000"]
 
 
+@pytest.mark.parametrize("number", ["1e9999999999999999999999", "-1e-9999999999999999999999", "1e999999999"])
+async def test_a_test_for_a_number_beyond_all_bounds_fails(fhir: Fhir, number: str):
+    """RFC 6902 4.6: numbers are compared by value, and no stored number has the value of such a one."""
+    value = {"url": "https://example.org/i", "valueInteger": 5}
+    made = await fhir.created({"resourceType": "Basic", "code": {"text": unique()}, "extension": [value]})
+    operations = f'[{{"op":"test","path":"/extension/0/valueInteger","value":{number}}}]'.encode()
+    problem(await fhir.patch(f"Basic/{made['id']}", operations, content_type=JSON_PATCH), 422)
+
+
 async def test_a_patch_that_grows_without_bound_is_refused(fhir: Fhir):
     """A short patch of doubling copies must not fill the memory."""
     made = await fhir.created(GIVEN)

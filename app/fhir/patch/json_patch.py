@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from app.errors import Malformed, Unprocessable
@@ -204,8 +204,16 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
-        return Decimal(left) == Decimal(right)
+        return _equal(left, right)
     return type(left) is type(right) and bool(left == right)
 
 
 _NUMBERS = (int, Number)
+
+
+def _equal(left: int | Number, right: int | Number) -> bool:
+    """Numbers by value. One whose exponent is beyond all computing is the same as its own text alone."""
+    try:
+        return Decimal(left) == Decimal(right)
+    except InvalidOperation:
+        return str(left) == str(right)
