@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import Issue
 from app.fhir.definitions import structure
+from app.fhir.findings import MOST
 from app.fhir.references import conditional, rewrite_links
 from app.fhir.types import Json
 
@@ -69,7 +70,7 @@ def outside(checked: Checked, full_urls: Container[str]) -> list[Json]:
 def unresolved(resource: Json, references: Sequence[Json], full_urls: Container[str], location: str) -> list[Issue]:
     """An issue for each `urn:uuid:` or `urn:oid:` reference, of those outside, that names no entry's fullUrl.
 
-    `location` is that of the resource: `Bundle.entry[5].resource`.
+    They are MOST at most. `location` is that of the resource: `Bundle.entry[5].resource`.
     """
     missing = [
         reference
@@ -77,7 +78,8 @@ def unresolved(resource: Json, references: Sequence[Json], full_urls: Container[
         if (text := reference["reference"]).startswith(_LOGICAL) and text.partition("#")[0] not in full_urls
     ]
     text = "No entry of the bundle has the fullUrl that this reference names."
-    return [Issue("not-found", text, f"{location}{path_to(reference, resource)}.reference") for reference in missing]
+    paths = paths_to(missing[:MOST], resource) if missing else ()
+    return [Issue("not-found", text, f"{location}{path}.reference") for path in paths]
 
 
 def conditional_references(references: Sequence[Json]) -> list[tuple[Json, str, str]]:
@@ -89,16 +91,25 @@ def conditional_references(references: Sequence[Json]) -> list[tuple[Json, str, 
     ]
 
 
-def path_to(wanted: Json, value: Any, path: str = "") -> str:
-    """Where the very object `wanted` is in `value`: `.participant[0].individual`; blank when it is not there."""
-    if value is wanted:
-        return path
-    children: Iterator[tuple[str, Any]] = iter(())
+def paths_to(wanted: Sequence[Json], value: Any) -> list[str]:
+    """Where each of these very objects is in `value`: `.participant[0].individual`; blank for one that is not there.
+
+    One walk finds them all: a body has room for a million references.
+    """
+    sought, found = {id(item) for item in wanted}, dict[int, str]()
+    stack: list[tuple[Any, str]] = [(value, "")]
+    while stack and len(found) < len(sought):
+        item, path = stack.pop()
+        if id(item) in sought:
+            found[id(item)] = path
+        stack.extend((child, path + step) for step, child in _children(item) if isinstance(child, dict | list))
+    return [found.get(id(item), "") for item in wanted]
+
+
+def _children(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        children = ((f"{path}.{name}", child) for name, child in value.items())
-    elif isinstance(value, list):
-        children = ((f"{path}[{index}]", child) for index, child in enumerate(value))
-    return next(filter(None, (path_to(wanted, child, place) for place, child in children)), "")
+        return ((f".{name}", child) for name, child in value.items())
+    return ((f"[{index}]", child) for index, child in enumerate(value))
 
 
 def _may_narrate(resource: Json) -> bool:

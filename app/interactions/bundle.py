@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from urllib.parse import parse_qsl
 
 from app.errors import Invalid, Issue, Malformed, Problem
 from app.fhir import bundles, links, outcomes, transactions
+from app.fhir.findings import MOST
 from app.fhir.transactions import Entry
 from app.fhir.types import FhirRequest, FhirResult, Interaction, Json
 from app.fhir.validation import check
@@ -139,7 +141,7 @@ class _Transaction:
             except Problem as problem:
                 problems.append(problem)
         if problems:
-            issues = [issue for problem in problems for issue in problem.issues]
+            issues = list(islice((issue for problem in problems for issue in problem.issues), MOST))
             raise type(problems[0])(issues=issues, headers=problems[0].headers)
         meanings = {index: write.criteria.meaning for index, write in self._writes.items() if write.criteria}
         if issues := transactions.overlaps(self._entries, meanings):

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from app.errors import Conflict, Issue, Problem
 from app.fhir import outcomes
-from app.fhir.links import path_to
+from app.fhir.findings import MOST
+from app.fhir.links import paths_to
 from app.fhir.preferences import Preferences, prefer
 from app.fhir.references import local
 from app.fhir.search.extract import index_rows
@@ -143,15 +144,22 @@ async def put(context: Context, connection: Connection, resources: Sequence[Json
 
 
 def _explained(context: Context, dangling: store.Dangling, writes: Sequence[Write]) -> Conflict:
-    """The same, with the place of every reference that leads to nothing."""
-    issues = []
+    """The same, with the place of every reference that leads to nothing; of MOST of them at most."""
+    issues: list[Issue] = []
     for write in writes:
-        for reference in write.checked.references if write.checked and write.resource else ():
-            target = local(reference["reference"], context.server.base_url)
-            if target is not None and (target.type, target.id) in dangling.missing:
-                place = f"{write.location or write.type}{path_to(reference, write.resource)}.reference"
-                issues.append(Issue("not-found", f"There is no such {target.type} on this server.", place))
+        lost = _lost(context, dangling, write)[: MOST - len(issues)]
+        paths = paths_to([reference for reference, _ in lost], write.resource)
+        for (_, type_name), path in zip(lost, paths, strict=True):
+            place = f"{write.location or write.type}{path}.reference"
+            issues.append(Issue("not-found", f"There is no such {type_name} on this server.", place))
     return Conflict(issues=issues)
+
+
+def _lost(context: Context, dangling: store.Dangling, write: Write) -> list[tuple[Json, str]]:
+    """The references of a resource that lead to nothing, each with the type that it names."""
+    references = write.checked.references if write.checked and write.resource else ()
+    targets = ((reference, local(reference["reference"], context.server.base_url)) for reference in references)
+    return [(found, to.type) for found, to in targets if to is not None and (to.type, to.id) in dangling.missing]
 
 
 def change_of(context: Context, write: Write) -> Change:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from app.errors import Issue, PreconditionFailed, Problem
+from app.fhir.findings import MOST
 from app.fhir.search.extract import index_rows
 from app.fhir.search.query import Query
 from app.fhir.search.tokens import Tokens, is_by_tokens
@@ -62,7 +63,7 @@ async def resolve(
         for _, write in pairs
     ]
     if issues:
-        raise PreconditionFailed(issues=issues)
+        raise PreconditionFailed(issues=issues[:MOST])
     for query, pairs, ids in zip(queries, searches.values(), found, strict=True):
         for reference, _ in pairs:
             reference["reference"] = f"{query.type}/{ids[0]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -48,6 +49,26 @@ async def test_every_reference_counts(fhir: Fhir):
         ),
     ):
         problem(await fhir.post("Patient", body), 409)
+
+
+@pytest.mark.parametrize(("kind", "to"), [("", "Patient/nope-"), ("transaction", "urn:uuid:nope-")])
+async def test_thousands_of_references_to_nothing_are_told_soon(fhir: Fhir, kind: str, to: str):
+    """A server that looks for each of them anew would be busy for a minute, and answer nobody else."""
+    items = [{"item": reference(f"{to}{n}")} for n in range(8000)]
+    body = {"resourceType": "List", "status": "current", "mode": "working", "entry": items}
+    began = time.perf_counter()
+    response = await (fhir.bundle(kind, entry("POST", "List", body)) if kind else fhir.post("List", body))
+    assert time.perf_counter() - began < 5
+    issues = problem(response, 400, 409)
+    root = "Bundle.entry[0].resource" if kind else "List"
+    assert [issue["expression"] for issue in issues] == [[f"{root}.entry[{n}].item.reference"] for n in range(1000)]
+
+
+async def test_a_transaction_tells_no_more_references_than_a_resource(fhir: Fhir):
+    """The limit is that of a whole answer."""
+    items = [{"item": reference(urn())} for _ in range(600)]
+    body = {"resourceType": "List", "status": "current", "mode": "working", "entry": items}
+    assert len(problem(await fhir.bundle("transaction", *[entry("POST", "List", body)] * 3), 400)) == 1000
 
 
 @pytest.mark.parametrize("interaction", ["update", "update as create", "patch"])
