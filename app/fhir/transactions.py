@@ -8,18 +8,19 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from app.errors import Issue, Malformed, Problem, TooLarge
+from app.errors import Invalid, Issue, Malformed, Problem, TooLarge
 from app.fhir.definitions import is_resource_type
 from app.fhir.json import loads
 from app.fhir.preferences import json_given
 from app.fhir.routes import Place, Route, match
 from app.fhir.types import SEARCHES, Interaction, Json
+from app.fhir.validation import check
 
 _RANKS = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 _HEADERS = {
@@ -83,6 +84,19 @@ def entries(bundle: Json, max_entries: int, *, base_url: str = "") -> list[Entry
     A transaction that has entries which cannot be understood is Malformed, with all the reasons. In a batch each entry
     stands for itself, and carries its `problem`.
     """
+    read = read_entries(bundle, max_entries, base_url=base_url)
+    if bundle["type"] == "transaction":
+        issues = [issue for entry in read if entry.problem for issue in entry.problem.issues]
+        if issues := issues + repeated_full_urls(read):
+            raise Malformed(issues=issues)
+    return read
+
+
+def read_entries(bundle: Json, max_entries: int, *, base_url: str = "") -> list[Entry]:
+    """The same, whatever the type: each entry carries its `problem`. Raises where there is no list of entries to read.
+
+    All that an entry holds has been looked at then, except its resource.
+    """
     kind, listed = bundle.get("type"), bundle.get("entry", [])
     if kind not in ("batch", "transaction"):
         raise Malformed(issues=[Issue("value", "Only a batch or a transaction can be posted here.", "Bundle.type")])
@@ -90,42 +104,51 @@ def entries(bundle: Json, max_entries: int, *, base_url: str = "") -> list[Entry
         raise Malformed(issues=[Issue("structure", "This must be a list.", "Bundle.entry")])
     if len(listed) > max_entries:
         raise TooLarge(issues=[Issue("too-long", f"At most {max_entries} entries are accepted.", "Bundle.entry")])
-    read = [_read(index, item, base_url) for index, item in enumerate(listed)]
-    if kind == "transaction":
-        issues = [issue for entry in read if entry.problem for issue in entry.problem.issues]
-        if issues := issues + _repeated_full_urls(read):
-            raise Malformed(issues=issues)
-    return read
+    return [_read(index, item, base_url) for index, item in enumerate(listed)]
 
 
-def envelope(bundle: Json) -> Json:
-    """What is left to validate when the entries have been read and their resources validated.
-
-    Only entries with more than the usual parts can hold something that nobody has looked at.
-    """
-    listed = bundle.get("entry", [])
-    if all(item.keys() <= _USUAL and item["request"].keys() <= _USUAL_REQUEST for item in listed):
-        return {name: part for name, part in bundle.items() if name != "entry"}
-    rest = [{name: part for name, part in item.items() if name != "resource"} for item in listed]
-    return bundle | {"entry": rest}
+def envelope(bundle: Json) -> list[Issue]:
+    """What is wrong with the bundle's own elements: all but its entries."""
+    return _faults({name: part for name, part in bundle.items() if name != "entry"})
 
 
 def _read(index: int, item: Any, base_url: str) -> Entry:
     entry = Entry(index)
     if not isinstance(item, dict) or not isinstance(item.get("request"), dict):
-        entry.problem = Malformed(issues=[entry.fault("request", "An entry must have a request.", "required")])
-        return entry
-    issues = [*_read_request(entry, item["request"]), *_read_content(entry, item)]
-    if issues:
+        issues = [entry.fault("request", "An entry must have a request.", "required")]
+        issues += _read_content(entry, item) if isinstance(item, dict) else ()
         entry.problem = Malformed(issues=issues)
         return entry
-    try:
-        _find_route(entry, item["request"]["url"], base_url)
-        issues = list(_disagreements(entry))
-        entry.problem = Malformed(issues=issues) if issues else None
-    except Problem as problem:
-        entry.problem = _located(problem, f"{entry.location}.request.url")
+    issues = [*_read_request(entry, item["request"]), *_read_content(entry, item)]
+    if not issues:
+        try:
+            _find_route(entry, item["request"]["url"], base_url)
+            issues = list(_disagreements(entry))
+        except Problem as problem:
+            entry.problem = _located(problem, f"{entry.location}.request.url")
+    if not (item.keys() <= _USUAL and item["request"].keys() <= _USUAL_REQUEST):
+        issues += _uncommon_faults(entry, item, {issue.expression for issue in issues})
+    if issues:
+        earlier = entry.problem.issues if entry.problem else ()
+        entry.problem = Malformed(issues=[*earlier, *issues])
     return entry
+
+
+def _uncommon_faults(entry: Entry, item: Json, told: Container[str | None]) -> list[Issue]:
+    """What else is wrong in an entry that has more than the usual parts, which are all that anybody looked at."""
+    alone = {name: part for name, part in item.items() if name != "resource"}
+    found = _faults({"resourceType": "Bundle", "type": "batch", "entry": [alone]})
+    places = (((issue.expression or "").removeprefix("Bundle.entry[0]"), issue) for issue in found)
+    own = (replace(issue, expression=entry.location + place.removeprefix("Bundle")) for place, issue in places)
+    return [issue for issue in own if issue.expression not in told]
+
+
+def _faults(bundle: Json) -> list[Issue]:
+    try:
+        check(bundle, "Bundle")
+    except Invalid as invalid:
+        return list(invalid.issues)
+    return []
 
 
 def _located(problem: Problem, expression: str) -> Problem:
@@ -232,7 +255,8 @@ def _read_json_patch(entry: Entry, binary: Json) -> Iterator[Issue]:
         yield entry.fault("resource.data", "This is not a JSON Patch in base64.")
 
 
-def _repeated_full_urls(read: Iterable[Entry]) -> list[Issue]:
+def repeated_full_urls(read: Iterable[Entry]) -> list[Issue]:
+    """An issue for each entry of a transaction whose fullUrl an earlier one has."""
     seen: set[str] = set()
     issues = []
     for entry in read:
@@ -244,8 +268,11 @@ def _repeated_full_urls(read: Iterable[Entry]) -> list[Issue]:
 
 
 def processing_order(read: Iterable[Entry]) -> list[Entry]:
-    """The order of R4 for a transaction: DELETE, POST, PUT and PATCH, GET and HEAD; otherwise as they were given."""
-    return sorted(read, key=lambda entry: _RANKS[entry.method])
+    """The order of R4 for a transaction: DELETE, POST, PUT and PATCH, GET and HEAD; otherwise as they were given.
+
+    One that has no method has no place in it, and comes first.
+    """
+    return sorted(read, key=lambda entry: _RANKS.get(entry.method, 0))
 
 
 def overlaps(read: Iterable[Entry], meanings: Meanings = AS_WRITTEN) -> list[Issue]:

@@ -35,14 +35,17 @@ async def process(context: Context, request: FhirRequest, *, execute: Execute, p
     bundle = request.content()
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         raise Malformed(issues=[Issue("invalid", "Only a Bundle can be posted here.", "resourceType")])
-    entries = transactions.entries(bundle, context.server.max_bundle_entries, base_url=context.server.base_url)
+    entries = transactions.read_entries(bundle, context.server.max_bundle_entries, base_url=context.server.base_url)
+    faults = transactions.envelope(bundle)
     common = _entry_preference(request)
     if bundle["type"] == "batch":
+        if faults:
+            raise Invalid(issues=faults)
         responses = [await _batch_entry(context, entry, common, execute) for entry in entries]
         return _answer(context, "batch", responses)
-    return _answer(
-        context, "transaction", await _Transaction(context, bundle, entries, common, execute, prepares).run()
-    )
+    faults += transactions.repeated_full_urls(entries)
+    responses = await _Transaction(context, faults, entries, common, execute, prepares).run()
+    return _answer(context, "transaction", responses)
 
 
 def _answer(context: Context, kind: str, responses: Sequence[bundles.Response]) -> FhirResult:
@@ -101,18 +104,18 @@ class _Transaction:
     def __init__(
         self,
         context: Context,
-        bundle: Json,
+        faults: Sequence[Issue],
         entries: Sequence[Entry],
         common: dict[str, str],
         execute: Execute,
         prepares: Prepares,
     ) -> None:
         self._context = context
-        self._bundle = bundle
+        self._faults = faults
         self._entries = transactions.processing_order(entries)
         self._execute = execute
         self._prepares = prepares
-        self._requests = {entry.index: _request(entry, common) for entry in entries}
+        self._requests = {entry.index: _request(entry, common) for entry in entries if not entry.problem}
         self._repeated: dict[int, int] = {}
         self._full_urls = {entry.index: entry.full_url for entry in entries if entry.full_url}
         self._writes: dict[int, Write] = {}
@@ -129,9 +132,9 @@ class _Transaction:
         return [_response(self._results[index]) for index in sorted(self._results)]
 
     async def _prepare(self) -> None:
-        """Everything that needs no database. Raises one problem with all that is wrong."""
-        check(transactions.envelope(self._bundle), "Bundle")
-        problems: list[Problem] = []
+        """Everything that needs no database. Raises one problem with all that is wrong, of the least status."""
+        problems: list[Problem] = [Malformed(issues=self._faults)] if self._faults else []
+        count = len(self._faults)
         full_urls = set(self._full_urls.values())
         for number, entry in enumerate(self._entries):
             if number % BREATH == 0:
@@ -140,15 +143,21 @@ class _Transaction:
                 self._prepare_entry(entry, full_urls)
             except Problem as problem:
                 problems.append(problem)
+                count += len(problem.issues)
+            if count >= MOST:
+                break
+        meanings = {index: write.criteria.meaning for index, write in self._writes.items() if write.criteria}
+        if overlaps := transactions.overlaps(self._entries, meanings):
+            problems.append(Malformed(issues=overlaps))
         if problems:
             issues = list(islice((issue for problem in problems for issue in problem.issues), MOST))
-            raise type(problems[0])(issues=issues, headers=problems[0].headers)
-        meanings = {index: write.criteria.meaning for index, write in self._writes.items() if write.criteria}
-        if issues := transactions.overlaps(self._entries, meanings):
-            raise Malformed(issues=issues)
+            first = min(problems, key=lambda problem: problem.status)
+            raise type(first)(issues=issues, headers=first.headers)
         self._repeated = transactions.repeated_creates(self._entries, meanings)
 
     def _prepare_entry(self, entry: Entry, full_urls: Container[str]) -> None:
+        if entry.problem is not None:
+            raise Malformed(issues=[*entry.problem.issues, *_resource_faults(entry)])
         request = self._requests[entry.index]
         try:
             self._context.authorize(request)
@@ -241,6 +250,16 @@ class _Transaction:
                     self._results[entry.index] = await self._execute(context, self._requests[entry.index])
                 except Problem as problem:
                     raise located(problem, f"{entry.location}.request.url") from None
+
+
+def _resource_faults(entry: Entry) -> Sequence[Issue]:
+    """What is wrong with the resource of an entry that cannot be understood."""
+    try:
+        if entry.resource is not None:
+            check(entry.resource)
+    except Invalid as invalid:
+        return located(invalid, f"{entry.location}.resource").issues
+    return ()
 
 
 def _place(entry: Entry, problem: Problem) -> str:

@@ -21,8 +21,7 @@ def transaction(call: Call) -> FhirResult:
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle" or bundle.get("type") != "transaction":
         raise Malformed("This system takes transactions only.")
     entries = transactions.entries(bundle, MOST_ENTRIES, base_url=record.base)
-    check(transactions.envelope(bundle), "Bundle")
-    if issues := transactions.overlaps(entries):
+    if issues := transactions.envelope(bundle) + transactions.overlaps(entries):
         raise Malformed(issues=issues)
     repeated = transactions.repeated_creates(entries)
     places = {entry.index: _place(call, entry) for entry in entries if entry.index not in repeated}

@@ -14,6 +14,7 @@ from tests.spec.api import (
     bundle,
     entry,
     etag,
+    expressions,
     identifier,
     location,
     outcome_issues,
@@ -91,6 +92,63 @@ async def test_a_failing_entry_has_the_status_of_its_own_request(fhir: Fhir, fai
     assert statuses(items)[0] in expected
     assert statuses(items)[1] == 201
     outcome_issues(items[0]["response"]["outcome"])
+
+
+WRONG_ENVELOPES: dict[str, tuple[Json, set[str]]] = {
+    "several": (
+        {"timestamp": "banana", "identifier": {"use": "banana"}},
+        {"Bundle.timestamp", "Bundle.identifier.use"},
+    ),
+    "unknown": ({"foo": 1}, {"Bundle.foo"}),
+    "total is text": ({"total": "John"}, {"Bundle.total"}),
+}
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+@pytest.mark.parametrize("name", WRONG_ENVELOPES)
+async def test_a_bundle_whose_own_elements_are_not_r4_is_400(fhir: Fhir, kind: str, name: str):
+    """bundle.html: the Bundle is a resource, too; every problem is told, and nothing is done."""
+    more, wanted = WRONG_ENVELOPES[name]
+    id_ = unique()
+    body = bundle(kind, [entry("PUT", f"Patient/{id_}", patient(id=id_))]) | more
+    assert wanted <= expressions(problem(await fhir.post("", body), 400))
+    problem(await fhir.get(f"Patient/{id_}"), 404)
+
+
+UNCOMMON: dict[str, tuple[Json, str]] = {
+    "unknown member": ({"foo": 1}, "foo"),
+    "search": ({"search": {"mode": "match"}}, ""),
+    "answer": ({"response": {"status": "200"}}, ""),
+    "extension": ({"extension": [{"valueString": "x"}]}, "extension[0].url"),
+    "unknown member of the request": ({"request": {"method": "GET", "url": "Patient?_id=x", "foo": 1}}, "request.foo"),
+    "wrong type": ({"request": {"method": "GET", "url": "Patient?_id=x", "ifMatch": 3}}, "request.ifMatch"),
+}
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+@pytest.mark.parametrize("name", UNCOMMON)
+async def test_what_an_entry_holds_besides_its_resource_is_validated(fhir: Fhir, kind: str, name: str):
+    """bundle.html: in a batch the other entries are done all the same."""
+    more, where = UNCOMMON[name]
+    id_ = unique()
+    bad = entry("GET", "Patient?_id=x") | more
+    response = await fhir.bundle(kind, entry("PUT", f"Patient/{id_}", patient(id=id_)), bad)
+    if kind == "batch":
+        items = success(response, 200)["entry"]
+        assert statuses(items) == [201, 400]
+        issues = outcome_issues(items[1]["response"]["outcome"])
+    else:
+        issues = problem(response, 400)
+    assert [issue["expression"] for issue in issues] == [[f"Bundle.entry[1].{where}".rstrip(".")]]
+    assert (await fhir.get(f"Patient/{id_}")).status_code == (200 if kind == "batch" else 404)
+
+
+async def test_all_that_is_wrong_with_an_entry_is_told(fhir: Fhir):
+    """#batch: where the entry leads, and what it holds."""
+    (item,) = await batch(fhir, entry("GET", "Banana/1") | {"foo": 1})
+    assert statuses([item]) == [400]
+    told = expressions(outcome_issues(item["response"]["outcome"]))
+    assert told == {"Bundle.entry[0].request.url", "Bundle.entry[0].foo"}
 
 
 async def test_search_in_a_batch(fhir: Fhir):

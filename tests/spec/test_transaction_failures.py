@@ -7,6 +7,7 @@ import pytest
 from tests.spec.api import (
     Fhir,
     Json,
+    bundle,
     entry,
     etag,
     expressions,
@@ -79,6 +80,65 @@ async def test_every_problem_of_every_entry_is_told(fhir: Fhir):
     assert {f"Bundle.{path}" for path in wanted} <= found
 
 
+async def test_every_kind_of_problem_is_told_at_once(fhir: Fhir):
+    """The bundle itself, entries that cannot be understood, entries that overlap, and resources that are not R4."""
+    one, full_url = unique(), urn()
+    body = bundle(
+        "transaction",
+        [
+            entry("POST", "Banana", patient(gender="x")),
+            entry("POST", "Patient", patient(active="true"), full_url) | {"foo": 1},
+            entry("PUT", f"Patient/{one}", patient(id=one)),
+            entry("PUT", f"Patient/{one}", patient(id=one, birthDate="2020-02-30")),
+            {"fullUrl": full_url, "resource": patient(deceasedBoolean=1)},
+        ],
+    )
+    found = expressions(problem(await fhir.post("", body | {"timestamp": "banana"}), 400))
+    assert found == {
+        "Bundle.timestamp",
+        "Bundle.entry[0].request.url",
+        "Bundle.entry[0].resource.gender",
+        "Bundle.entry[1].foo",
+        "Bundle.entry[1].resource.active",
+        "Bundle.entry[3].request.url",
+        "Bundle.entry[3].resource.birthDate",
+        "Bundle.entry[4].request",
+        "Bundle.entry[4].fullUrl",
+        "Bundle.entry[4].resource.deceasedBoolean",
+    }
+
+
+async def test_an_entry_that_cannot_be_understood_can_be_referred_to(fhir: Fhir):
+    """Only what is wrong is told: the reference to it is right."""
+    full_url = urn()
+    issues = problem(
+        await fhir.bundle(
+            "transaction",
+            {"fullUrl": full_url, "resource": {"resourceType": "Practitioner"}},
+            entry("POST", "Patient", patient(generalPractitioner=[reference(full_url)])),
+        ),
+        400,
+    )
+    assert expressions(issues) == {"Bundle.entry[0].request"}
+
+
+async def test_what_is_not_r4_is_400_before_any_rule_is_asked(fhir: Fhir):
+    """Of several statuses the answer has the first that a client can do something about."""
+    chosen = unique()
+    shortened = patient(id=chosen, meta={"tag": [{"system": SUBSETTED, "code": "SUBSETTED"}]})
+    issues = problem(
+        await fhir.bundle(
+            "transaction",
+            entry("PUT", f"Patient/{chosen}", shortened),
+            entry("PUT", f"Patient?identifier={unique()}", patient(gender="x")),
+        ),
+        400,
+    )
+    assert "Bundle.entry[1].resource.gender" in expressions(issues)
+    assert any("entry[0]" in place for place in expressions(issues))
+
+
+SUBSETTED = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 SAME = unique()
 TWICE: dict[str, list[Json]] = {
     "put and put": [
