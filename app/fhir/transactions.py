@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -17,18 +17,14 @@ from urllib.parse import unquote
 from app.errors import Invalid, Issue, Malformed, Problem, TooLarge
 from app.fhir.definitions import is_resource_type
 from app.fhir.json import loads
-from app.fhir.preferences import json_given
+from app.fhir.preferences import http_date, json_given
+from app.fhir.primitives import conforms
 from app.fhir.routes import Place, Route, match
+from app.fhir.search.dates import interval, moment
 from app.fhir.types import SEARCHES, Interaction, Json
 from app.fhir.validation import check
 
 _RANKS = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
-_HEADERS = {
-    "ifMatch": "if-match",
-    "ifNoneMatch": "if-none-match",
-    "ifNoneExist": "if-none-exist",
-    "ifModifiedSince": "if-modified-since",
-}
 _USUAL = {"fullUrl", "resource", "request"}
 _USUAL_REQUEST = {"method", "url", "ifNoneExist"}
 _CARRIES = frozenset({"POST", "PUT", "PATCH"})
@@ -164,12 +160,26 @@ def _read_request(entry: Entry, request: Json) -> Iterator[Issue]:
         yield entry.fault("request.method", f"The method must be one of {', '.join(_RANKS)}.")
     if not isinstance(url, str) or not url:
         yield entry.fault("request.url", "A request must have a url.", "required")
-    for name, header in _HEADERS.items():
+    for name, (header, written) in _HEADERS.items():
         value = request.get(name)
         if isinstance(value, str):
-            entry.headers[header] = value
+            entry.headers[header] = written(value)
         elif value is not None:
             yield entry.fault(f"request.{name}", "This must be a string.", "structure")
+
+
+def _http_date(instant: str) -> str:
+    """What HTTP calls an instant. It has no name for what is none, which validation refuses: see `_uncommon_faults`."""
+    return http_date(moment(interval(instant)[0])) if conforms("instant", instant) else ""
+
+
+_HEADERS: Mapping[str, tuple[str, Callable[[str], str]]] = {
+    "ifMatch": ("if-match", str),
+    "ifNoneMatch": ("if-none-match", str),
+    "ifNoneExist": ("if-none-exist", str),
+    "ifModifiedSince": ("if-modified-since", _http_date),
+}
+"""The header that each element of a request stands for, and how its value is written there."""
 
 
 def _read_content(entry: Entry, item: Json) -> Iterator[Issue]:

@@ -6,13 +6,13 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from app.errors import Issue, Malformed, NotFound
 from app.fhir import bundles
 from app.fhir.definitions import resource_types
-from app.fhir.search.dates import interval
+from app.fhir.search.dates import interval, moment
 from app.fhir.subset import PARAMETERS, Subset, cut, requested
 from app.fhir.types import FhirRequest, FhirResult
 from app.interactions.context import Context
@@ -23,8 +23,6 @@ from app.store.resources import HistoryKey, HistoryPage, Stored
 
 # By the router, and by `app.fhir.subset`.
 _READ_ELSEWHERE = frozenset({"_format", "_pretty"}) | PARAMETERS
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC) - _EPOCH, datetime.max.replace(tzinfo=UTC) - _EPOCH
 # What the columns of a key hold.
 _RIDS, _VERSIONS = range(2**63), range(2**31)
 
@@ -72,12 +70,7 @@ def _count(text: str) -> dict[str, Any]:
 
 def _interval(text: str) -> tuple[datetime, datetime]:
     lo, hi = interval(text.replace(" ", "+"))
-    return _moment(lo), _moment(hi)
-
-
-def _moment(microseconds: int) -> datetime:
-    """The moment so long after 1970; the ends of the calendar for those beyond, where no version lies."""
-    return _EPOCH + min(max(timedelta(microseconds=microseconds), _FIRST), _LAST)
+    return moment(lo), moment(hi)
 
 
 _PARAMETERS: dict[str, Callable[[str], dict[str, Any]]] = {

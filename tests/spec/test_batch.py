@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -183,6 +184,35 @@ async def test_conditional_entries(fhir: Fhir):
     assert statuses(items) == [304, 200, 412, 201, 204, 200]
     assert location(items[1]) == path
     assert "resource" not in items[0]
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_if_modified_since_is_an_instant(fhir: Fhir, kind: str):
+    """bundle.html#request: in an entry it is an instant, where HTTP has a date; both mean a second."""
+    path = f"Patient/{(await fhir.created(patient()))['id']}"
+    stored = datetime.fromisoformat((await fhir.read(path))["meta"]["lastUpdated"])
+    second, zone = stored.replace(microsecond=0), timezone(timedelta(hours=-14))
+    since = {
+        stored: 304,
+        second: 304,
+        second + timedelta(microseconds=999_999): 304,
+        second - timedelta(microseconds=1): 200,
+        second.astimezone(zone): 304,
+        datetime(2030, 1, 1, tzinfo=UTC): 304,
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=zone): 304,
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))): 200,
+    }
+    listed = [entry("GET", path, ifModifiedSince=moment.isoformat()) for moment in since]
+    items = success(await fhir.bundle(kind, *listed), 200)["entry"]
+    assert statuses(items) == list(since.values())
+
+
+@pytest.mark.parametrize("text", ["Sat, 29 Oct 1994 19:43:31 GMT", "2030-01-01", "2030-02-30T00:00:00Z", "soon", ""])
+async def test_an_if_modified_since_that_is_no_instant_is_400(fhir: Fhir, text: str):
+    """bundle.html#request: an HTTP date has no place in FHIR."""
+    (item,) = await batch(fhir, entry("GET", f"Patient/{unique()}", ifModifiedSince=text))
+    assert statuses([item]) == [400]
+    assert expressions(outcome_issues(item["response"]["outcome"])) == {"Bundle.entry[0].request.ifModifiedSince"}
 
 
 async def test_patch_entries(fhir: Fhir):

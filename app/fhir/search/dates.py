@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html#date: a value without a time zone is read as
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 MIN, MAX = -(2**63), 2**63 - 1
@@ -16,6 +16,8 @@ SECOND = 1_000_000
 _MINUTE = 60 * SECOND
 _DAY = 86_400 * SECOND
 _EPOCH = date(1970, 1, 1).toordinal()
+_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC) - _ZERO, datetime.max.replace(tzinfo=UTC) - _ZERO
 _LONGEST_REMEMBERED = 40  # a fraction may have any number of digits
 
 _SHAPE = re.compile(
@@ -77,6 +79,11 @@ def _interval(text: str) -> tuple[int, int]:
 def interval(text: str) -> tuple[int, int]:
     """The half-open interval in µs since 1970 UTC. Raises ValueError when there is no such date."""
     return _interval(text) if len(text) <= _LONGEST_REMEMBERED else _interval.__wrapped__(text)
+
+
+def moment(microseconds: int) -> datetime:
+    """The moment so long after 1970 UTC; the end of the calendar for one beyond it."""
+    return _ZERO + min(max(timedelta(microseconds=microseconds), _FIRST), _LAST)
 
 
 def born(now: int, youngest: int, oldest: int | None) -> tuple[int, int]:
