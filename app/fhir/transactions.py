@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Hashable, Iterable, Iterator, M
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from app.errors import Invalid, Issue, Malformed, Problem, TooLarge
 from app.fhir.definitions import is_resource_type
@@ -226,12 +226,21 @@ def _disagreements(entry: Entry) -> Iterator[Issue]:
         yield entry.fault("request.url", "A bundle cannot hold this interaction.", "not-supported")
     if interaction in _BY_QUERY and not entry.query:
         yield entry.fault("request.url", "Without an id, the url must have search criteria.", "required")
+    if "%" in entry.query and not _is_utf_8(unquote_to_bytes(entry.query)):
+        yield entry.fault("request.url", "The query is not UTF-8 in percent encoding.")
     if interaction in _PATCHES:
         yield from _read_patch(entry)
     if interaction in _TYPED and entry.resource and entry.resource["resourceType"] != entry.type:
         yield entry.fault("resource", "The type of the resource differs from that of the url.")
     elif interaction is Interaction.UPDATE and entry.resource:
         yield from _identity_faults(entry, entry.resource)
+
+
+def _is_utf_8(raw: bytes) -> bool:
+    try:
+        return bool(raw.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _identity_faults(entry: Entry, resource: Json) -> Iterator[Issue]:

@@ -28,8 +28,7 @@ _SEVERAL = "The criteria match more than one resource."
 def read_criteria(context: Context, type_name: str, query: str | Iterable[tuple[str, str]]) -> Query:
     """The criteria as a query. Raises Malformed when there are none, which would mean every resource, or blank ones."""
     if isinstance(query, str):
-        text = query.partition("?")[2] if query.startswith((type_name + "?", "?")) else query
-        query = parse_qsl(text, keep_blank_values=True)
+        query = _pairs(query.partition("?")[2] if query.startswith((type_name + "?", "?")) else query)
     pairs, server = list(query), context.server
     # One moment for all criteria of a request: what is near to it means the same in each.
     now = int(context.now.timestamp() * SECOND)
@@ -41,6 +40,15 @@ def read_criteria(context: Context, type_name: str, query: str | Iterable[tuple[
         raise Malformed("A conditional interaction needs at least one search parameter.")
     # What shapes the answer of a search means nothing here, and a page or an order would hide matches.
     return Query(found.types, found.conditions, used=found.used)
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Raises Malformed for what nobody can read: with something else in its place, nothing would be found."""
+    try:
+        query.encode()
+        return parse_qsl(query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise Malformed("The criteria are not UTF-8, as they are or in percent encoding.") from None
 
 
 async def lock(connection: Connection, queries: Iterable[Query]) -> None:

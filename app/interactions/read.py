@@ -58,7 +58,7 @@ def version_number(text: str) -> int:
 
 
 def refuse_parameters(request: FhirRequest) -> None:
-    """A write by id has no parameters but those of the format; ignoring others would do something else than asked."""
+    """A create and a write by id have no parameters but those of the format: ignoring others is not what was asked."""
     if any(name not in _FORMATS for name, _ in request.query):
         raise Malformed("This interaction takes no parameters besides _format and _pretty.")
 

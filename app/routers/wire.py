@@ -34,10 +34,14 @@ _is_true = frozenset({"true", "1"}).__contains__
 
 
 def read_headers(scope: Scope) -> dict[str, str]:
-    """The headers by lower-case name; several of one name are one list."""
+    """The headers by lower-case name; several of one name are one list.
+
+    Beyond ASCII a value is opaque octets (RFC 9110, 5.5), with which FHIR writes text in UTF-8. What is not UTF-8
+    becomes halves of surrogate pairs, which nothing that reads a header takes for a character.
+    """
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        name, value = raw_name.decode("latin-1"), raw_value.decode("utf-8", "surrogateescape")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 

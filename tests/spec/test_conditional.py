@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.spec.api import Fhir, Json, etag, identifier, observation, patient, problem, reference, success, unique
+from tests.spec.api import (
+    Fhir,
+    Json,
+    entry,
+    etag,
+    identifier,
+    observation,
+    patient,
+    problem,
+    reference,
+    statuses,
+    success,
+    unique,
+)
 
 SYSTEM = "https://example.org/spec/identifier"
 OPERATIONS = [{"op": "replace", "path": "/active", "value": False}]
@@ -44,6 +58,52 @@ class TestCreate:
         assert response.headers["location"] == f"{fhir.base}/Patient/{made['id']}/_history/1"
         assert response.json() == made
         assert await fhir.versions(f"Patient/{made['id']}") == [etag(1)]
+
+    @pytest.mark.parametrize("write", [str, quote], ids=["as it is", "percent encoded"])
+    async def test_criteria_may_be_written_in_utf_8(self, fhir: Fhir, write: Callable[[str], str]):
+        """RFC 9110 5.5: beyond ASCII a header is opaque octets; these are what FHIR writes everything in."""
+        family = f"Zürichová{unique()}"
+        headers = {"If-None-Exist": f"family={write(family)}".encode()}
+        bodies = [patient(name=[{"family": family, "given": [str(n)]}]) for n in range(2)]
+        assert [(await fhir.send("POST", "Patient", body, headers)).status_code for body in bodies] == [201, 200]
+
+    @pytest.mark.parametrize("criteria", ["family=Zürich".encode("latin-1"), b"family=Z%FCrich", b"f\xfcmily=x"])
+    async def test_criteria_in_another_encoding_are_400(self, fhir: Fhir, criteria: bytes):
+        """Nobody can know what they mean: to create would be what the sender wanted to avoid."""
+        value = unique()
+        headers = {"If-None-Exist": criteria + f"&identifier={value}".encode()}
+        problem(await fhir.send("POST", "Patient", patient(identifier=identifier(value)), headers), 400)
+        assert await fhir.found(f"Patient?identifier={value}") == []
+
+    async def test_criteria_in_another_encoding_are_400_in_a_bundle(self, fhir: Fhir):
+        """The same for an entry, where they stand in ifNoneExist or in the url."""
+        value = unique()
+        body = patient(identifier=identifier(value))
+        listed = [
+            entry("POST", "Patient", body, ifNoneExist=f"identifier={value}%FC"),
+            entry("PUT", f"Patient?identifier={value}%FC", body),
+        ]
+        answers = success(await fhir.bundle("batch", *listed), 200)["entry"]
+        assert statuses(answers) == [400, 400]
+        for item in listed:
+            problem(await fhir.bundle("transaction", item), 400)
+        assert await fhir.found(f"Patient?identifier={value}") == []
+
+    async def test_other_headers_may_be_in_any_encoding(self, fhir: Fhir):
+        """RFC 9110 5.5: what a server does not read is none of its business."""
+        response = await fhir.send("POST", "Patient", patient(), {"X-Name": "Zürich".encode("latin-1")})
+        assert response.status_code == 201
+
+    @pytest.mark.parametrize("query", ["identifier=S|1", "foo=bar", "_id=1"])
+    async def test_criteria_in_the_url_are_400(self, fhir: Fhir, query: str):
+        """#create has no parameters: who writes criteria there, as for an update, means If-None-Exist."""
+        value = unique()
+        body = patient(identifier=identifier(value))
+        problem(await fhir.post(f"Patient?{query}", body), 400)
+        items = success(await fhir.bundle("batch", entry("POST", f"Patient?{query}", body)), 200)["entry"]
+        assert statuses(items) == [400]
+        assert await fhir.found(f"Patient?identifier={value}") == []
+        assert (await fhir.post("Patient?_format=json&_pretty=true", body)).status_code == 201
 
     async def test_several_matches_are_412(self, fhir: Fhir):
         """Multiple matches: 412, the criteria were not selective enough."""
