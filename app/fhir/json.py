@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from app.errors import Invalid
+from app.fhir import json_places as places
 
 
 class Number(str):
@@ -22,10 +23,14 @@ _SUSPECT_ESCAPE = re.compile(rb"\\(?:[bf]|u00[01]|u[dD][89a-fA-F])")
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
 
+class _Refused(Exception):
+    """What the decoder meets that is not strict: the sentence, and what finds its place in the text."""
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Invalid("An object names the same property twice.")
+        raise _Refused("An object names the same property twice", places.repeated_name)
     return found
 
 
@@ -36,7 +41,7 @@ def _integer(text: str) -> int | Number:
 
 
 def _constant(_: str) -> Any:
-    raise Invalid("NaN and Infinity are not JSON.")
+    raise _Refused("NaN and Infinity are not JSON", places.constant)
 
 
 _decode = json.JSONDecoder(
@@ -47,30 +52,36 @@ _decode = json.JSONDecoder(
 def loads(raw: bytes) -> Any:
     """Read UTF-8 JSON. Raises Invalid, with line and column, when it is not strict JSON."""
     try:
-        value = _decode(raw.decode())
+        text = raw.decode()
+        value = _decode(text)
     except UnicodeDecodeError as error:
         raise Invalid(f"The body is not UTF-8: byte {error.start}.") from None
+    except _Refused as refused:
+        sentence, find = refused.args
+        raise Invalid(f"{sentence}{places.place(text, find(text))}.") from None
     except json.JSONDecodeError as error:
         raise Invalid(f"Not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
-        raise Invalid("The JSON is nested too deeply.") from None
-    if b"\\" in raw and _SUSPECT_ESCAPE.search(raw):
-        _refuse_forbidden_characters(value)
+        raise Invalid(f"The JSON is nested too deeply{places.place(text, places.deepest(text))}.") from None
+    if b"\\" in raw and _SUSPECT_ESCAPE.search(raw) and _has_forbidden_characters(value):
+        where = places.place(text, places.forbidden_escape(text))
+        raise Invalid(f"A string holds a control character or half of a surrogate pair{where}.")
     return value
 
 
-def _refuse_forbidden_characters(value: Any) -> None:
+def _has_forbidden_characters(value: Any) -> bool:
     stack = [value]
     while stack:
         item = stack.pop()
         if isinstance(item, str):
             if _FORBIDDEN.search(item):
-                raise Invalid("A string holds a control character or half of a surrogate pair.")
+                return True
         elif isinstance(item, dict):
             stack.extend(item)
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)
+    return False
 
 
 def _number(value: Any) -> orjson.Fragment:

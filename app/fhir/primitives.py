@@ -18,6 +18,8 @@ LONGEST_STRING = 1_048_576
 LARGEST_INTEGER = 2_147_483_647
 MOST_DIGITS = 40
 LARGEST_EXPONENT = 30
+MOST_PLACES = MOST_DIGITS + LARGEST_EXPONENT
+"""So many digits after the point has the finest of these numbers that is written without an exponent."""
 
 _YEAR = r"(?!0000)[0-9]{4}"
 _MONTH = r"(?:0[1-9]|1[0-2])"
@@ -117,11 +119,17 @@ def _integer(rule: str, least: int) -> Check:
     return check
 
 
+_DECIMAL_RULE = (
+    f"A decimal has at most {MOST_DIGITS} digits, not counting zeros before them, at most {MOST_PLACES} of them and of "
+    f"those zeros after the point, and an exponent within {LARGEST_EXPONENT}."
+)
+
+
 def decimal(value: Any, _: object) -> Outcome:
     """A JSON number. Its digits and exponent are bounded so that no sum or index over it can blow up."""
     if value.__class__ is int or (value.__class__ is Number and _is_bounded(value)):
         return None
-    return refuse(value, f"A decimal has at most {MOST_DIGITS} digits and an exponent within {LARGEST_EXPONENT}.", int)
+    return refuse(value, _DECIMAL_RULE, int)
 
 
 def _is_bounded(text: str) -> bool:
@@ -129,7 +137,8 @@ def _is_bounded(text: str) -> bool:
     if match is None:
         return False
     whole, fraction, exponent = match.groups(default="")
-    return len((whole + fraction).lstrip("0")) <= MOST_DIGITS and abs(int(exponent or 0)) <= LARGEST_EXPONENT
+    digits = len((whole + fraction).lstrip("0"))
+    return digits <= MOST_DIGITS and len(fraction) <= MOST_PLACES and abs(int(exponent or 0)) <= LARGEST_EXPONENT
 
 
 _DATE = f"({_YEAR})-({_MONTH})-({_DAY})"

@@ -13,6 +13,7 @@ from app.errors import Issue, Malformed, NotFound
 from app.fhir import bundles
 from app.fhir.definitions import resource_types
 from app.fhir.search.dates import interval, moment
+from app.fhir.search.refusals import shown
 from app.fhir.subset import PARAMETERS, Subset, cut, requested
 from app.fhir.types import FhirRequest, FhirResult
 from app.interactions.context import Context
@@ -53,7 +54,7 @@ def _read_page(context: Context, request: FhirRequest) -> HistoryPage:
             try:
                 fields |= _PARAMETERS[name](value)
             except KeyError:
-                issues.append(Issue("not-supported", f"A history has no parameter {name!r}."))
+                issues.append(Issue("not-supported", f"A history has no parameter {shown(name)}."))
             except ValueError:
                 issues.append(Issue("value", f"The parameter {name!r} is malformed."))
     if issues:

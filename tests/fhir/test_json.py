@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -111,6 +112,38 @@ def test_the_place_is_told_but_not_the_content():
     (issue,) = refused.value.issues
     assert "line 2, column 22" in issue.diagnostics
     assert "Secret" not in issue.diagnostics
+
+
+MANY = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'["' + b"\\ud83d\\ude00" * MANY + b'\\ud800"]',
+        b'["' + b"\\\\" * MANY + b'\\u0000"]',
+        b"[" * 5_000 + b"]" * MANY,
+        b"[" * 5_000 + b'"' + b'\\"' * MANY,
+        b"[" + b"-1," * MANY + b"NaN]",
+        b'["' + b"-NI" * MANY + b'", -Infinity]',
+        b'{"a": 1, "a"' + b" " * MANY + b": 2}",
+    ],
+    ids=lambda raw: str(raw[-20:]),
+)
+def test_a_place_is_found_soon_in_any_text(raw):
+    began = time.perf_counter()
+    with pytest.raises(Invalid, match="line 1, column"):
+        loads(raw)
+    assert time.perf_counter() - began < 10
+
+
+@given(JSON, st.sampled_from(['{"a":1,"\\u0061":2}', "NaN", '"\\udc00"']))
+def test_a_place_is_that_of_what_is_wrong(value, wrong):
+    before = "[" + json.dumps(value, default=str)
+    with pytest.raises(Invalid) as refused:
+        loads(f"{before},\n{wrong}]".encode())
+    column = 8 if wrong[0] == "{" else 2 if wrong[0] == '"' else 1
+    assert f"at line 2, column {column}." in refused.value.issues[0].diagnostics
 
 
 @pytest.mark.parametrize("depth", [500, 5_000, 500_000])

@@ -191,6 +191,13 @@ async def test_the_ends_of_the_calendar(fhir: Fhir, lived: Json, query: str, cou
     await fhir.read(f"Patient/_history?{query}&_count=1")
 
 
+async def test_the_name_of_an_unknown_parameter_is_told_if_it_is_one(fhir: Fhir, lived: Json):
+    """What is no name may be a value that slipped, and so the data of a person."""
+    path = f"Patient/{lived['id']}/_history"
+    assert "'_nonsense'" in problem(await fhir.get(f"{path}?_nonsense=1"), 400)[0]["diagnostics"]
+    assert "Smith" not in (await fhir.get(f"{path}?John%20Smith=1")).text
+
+
 async def test_the_history_of_a_type_has_no_other_type(fhir: Fhir):
     """#history: [base]/[type]/_history."""
     made = await fhir.created(patient())

@@ -10,7 +10,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.spec.api import Fhir, concept, identifier, observation, patient, problem, unique
+from tests.spec.api import (
+    Fhir,
+    bundle,
+    concept,
+    entry,
+    expressions,
+    identifier,
+    observation,
+    outcome_issues,
+    patient,
+    problem,
+    success,
+    unique,
+)
 
 STRANGE_IDS = [
     "0" * 65,
@@ -218,14 +231,33 @@ async def test_unusual_but_valid_content_is_accepted(fhir: Fhir):
     ]
 
 
+FINEST = "0." + "0" * 30 + "1" * 40
+"""40 digits and the exponent -30, without an exponent."""
+
+
 async def test_codes_and_decimals_at_their_limits_are_accepted(fhir: Fhir):
     """datatypes.html#decimal: up to 40 digits, and exponents to plus and minus 30."""
-    for text in ("1e30", "1e-30", "-1.5E+3", "0." + "1" * 39, "1" * 18, "0e0", "-0.0"):
+    for text in ("1e30", "1e-30", "-1.5E+3", "0." + "1" * 39, "1" * 18, "0e0", "-0.0", FINEST):
         raw = (
             json.dumps(observation(code=unique())).encode()[:-1] + b',"valueQuantity":{"value":' + text.encode() + b"}}"
         )
         made = await fhir.created(raw, "Observation")
         assert f'"value":{text}}}'.encode() in (await fhir.get(f"Observation/{made['id']}")).content
+
+
+@pytest.mark.parametrize("text", ["0." + "0" * 20_000 + "1", "0." + "0" * 70 + "1", "0." + "0" * 71 + "e30"])
+async def test_decimals_that_are_too_fine_are_refused_in_their_place(fhir: Fhir, text: str):
+    """datatypes.html#decimal: whoever validates, creates or posts a transaction hears the same."""
+    code = unique()
+    raw = json.dumps(observation(code)).encode()[:-1] + b',"valueQuantity":{"value":' + text.encode() + b"}}"
+    place = "valueQuantity.value"
+    assert expressions(problem(await fhir.post("Observation", raw), 400)) == {f"Observation.{place}"}
+    checked = success(await fhir.post("Observation/$validate", raw), 200)
+    assert expressions(outcome_issues(checked)) == {f"Observation.{place}"}
+    listed = json.dumps(bundle("transaction", [entry("POST", "Observation", {})])).encode().replace(b"{}", raw)
+    told = expressions(problem(await fhir.send("POST", "", listed), 400))
+    assert told == {f"Bundle.entry[0].resource.{place}"}
+    assert await fhir.found(f"Observation?code={code}") == []
 
 
 async def test_a_header_too_long_is_refused(fhir: Fhir):

@@ -56,6 +56,32 @@ async def test_what_is_not_strict_json_is_400(fhir: Fhir, method: str, name: str
     problem(await fhir.get(f"Patient/{chosen}"), 404)
 
 
+LINES = '{{\n "resourceType": "Patient",\n "name": [{{"family": "' + SECRET + '", {}}}]\n}}'
+TOO_DEEP = '"text": "[[[[", "extension": '
+PLACED: dict[str, tuple[str, int]] = {
+    "duplicate key": ('"family": "x"', 0),
+    "duplicate key by escape": ('"text": "family", "f\\u0061mily": "x"', 18),
+    "NaN": ('"text": "NaN, NaN, NaN", "period": NaN', 35),
+    "-Infinity": ('"text": "-Infinity", "period": -Infinity', 31),
+    "lone surrogate": ('"text": "\\\\ud800 \\ud83d\\ude00 \\udc00"', 30),
+    "NUL": ('"text": "\\\\\\u0000"', 11),
+    "too deep": (TOO_DEEP + "[" * 5000, len(TOO_DEEP) + 1000 - 3),
+}
+
+
+@pytest.mark.parametrize("name", PLACED)
+async def test_whatever_is_no_strict_json_says_where(fhir: Fhir, name: str):
+    """Line and column, in the body or in the bundle that holds it; a string that looks like it misleads nobody."""
+    inner, after = PLACED[name]
+    body = LINES.format(inner)
+    column = body.splitlines()[2].index(inner) + 1 + after
+    (issue,) = problem(await fhir.post("Patient", body.encode()), 400)
+    told = re.search(r"line (\d+), column (\d+)", issue["diagnostics"])
+    assert told is not None
+    assert (int(told[1]), int(told[2])) == (3, column)
+    assert SECRET not in issue["diagnostics"]
+
+
 async def test_a_syntax_error_says_where(fhir: Fhir):
     """#create: 400, and diagnostics lead to the place without quoting it."""
     body = b'{\n "resourceType": "Patient",\n "name": [{"family": "' + SECRET.encode() + b'",,}]\n}'
