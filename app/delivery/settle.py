@@ -125,7 +125,7 @@ async def _tell(context: Context, connection: Connection, ours: Sequence[tuple[F
         if (current := stored.get(id_)) is not None and not current.deleted:
             tasks.append(told(loads(current.json()), one, now, context.server.base_url))
     if tasks:
-        await commit.put(context, connection, tasks)
+        await commit.put(context, connection, tasks, method="NOTE")
 
 
 def told(task: Json, one: Finished, now: Settled, base_url: str) -> Json:

@@ -130,16 +130,17 @@ async def _changes(context: Context, writes: Sequence[Write], before: Callable[[
     return changes
 
 
-async def put(context: Context, connection: Connection, resources: Sequence[Json]) -> None:
+async def put(context: Context, connection: Connection, resources: Sequence[Json], *, method: str = "PUT") -> None:
     """Store whole resources, each with its id, on behalf of `context.principal`. For services, within a transaction.
 
-    Raises what any write raises. Nothing about them is conditional: lock them first (`store.resources.lock`).
+    Raises what any write raises. Nothing about them is conditional: lock them first (`store.resources.lock`). The
+    `method` `NOTE` is for what only says what became of a message about a stored resource.
     """
     writes = []
     for resource in resources:
         request = FhirRequest("PUT", Interaction.UPDATE, resource["resourceType"], resource["id"], body=resource)
         checked = check(resource, request.type)
-        writes.append(Write(request, request.type, request.id, "PUT", resource=resource, checked=checked))
+        writes.append(Write(request, request.type, request.id, method, resource=resource, checked=checked))
     await _store(context, connection, writes)
 
 

@@ -14,7 +14,8 @@ from app.store.numbers import TYPE_ID, TYPE_NAME
 from app.store.predicate import Predicate
 from app.store.save_function import METHODS, PUT_THAT_CREATED
 
-_METHODS = {number: (name, name == "POST") for name, number in METHODS.items()} | {PUT_THAT_CREATED: ("PUT", True)}
+_METHODS = {number: (name, name == "POST") for name, number in METHODS.items()}
+_METHODS |= {PUT_THAT_CREATED: ("PUT", True), METHODS["NOTE"]: ("PUT", False)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ FRESH, ANY, ABSENT, LIVE = 0, -1, -2, -3
 CREATED, UPDATED, DELETED = 1, 2, 3
 
 # resource_version.method
-METHODS = {"POST": 1, "PUT": 2, "PATCH": 3, "DELETE": 4}
+METHODS = {"POST": 1, "PUT": 2, "PATCH": 3, "DELETE": 4, "NOTE": 6}
 PUT_THAT_CREATED = 5
+# A NOTE is a PUT by which CareLoop writes on a resource what became of a message about it: nobody has changed it.
 
 CHANGE_COLUMNS = (
     ("c_type", "smallint"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -54,6 +56,35 @@ class Office:
             "meta": {"tag": [{"system": "urn:office", "code": self.tag}]},
         }
         return await self.create(task | elements)
+
+    async def patch(self, task: str, *operations: Json) -> None:
+        headers = {"Content-Type": "application/json-patch+json"}
+        answer = await self.http.patch(f"{self.base}/Task/{task}", json=operations, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+    async def deliver(self, task: str) -> None:
+        """Have a worker deliver it to somebody who works on this server, and note that on the Task."""
+        endpoint = await self.create(
+            {
+                "resourceType": "Endpoint",
+                "extension": [{"url": f"{self.base}/StructureDefinition/delivery-dialect", "valueCode": "light"}],
+                "status": "active",
+                "connectionType": {"code": "hl7-fhir-rest"},
+                "payloadType": [{"text": "any"}],
+                "address": self.base,
+            }
+        )
+        async with self.database.transaction():
+            await self.database.execute(
+                "UPDATE delivery SET settled_at = NULL, give_up_at = now() + interval '1 hour', endpoint_id = $2 "
+                "WHERE id = $1",
+                await dead(self, task, state="pending"),
+                endpoint,
+            )
+        deadline = time.monotonic() + 30
+        while "task-delivery" not in (await self.http.get(f"{self.base}/Task/{task}")).text:
+            assert time.monotonic() < deadline, "nothing was noted"
+            await asyncio.sleep(0.05)
 
     async def page(self, query: str = "") -> Json:
         url = (
@@ -132,6 +163,34 @@ async def test_an_accepted_referral_without_a_change_for_two_weeks_is_no_update(
     busy = await office.task("in-progress", lastModified=ago(days=13))
     assert await office.reasons(quiet) == ["no-update"]
     assert await office.reasons(busy) == []
+
+
+async def test_an_answer_is_a_change_whatever_its_last_modified_says(office: Office) -> None:
+    quiet = await office.task("accepted", lastModified=ago(days=34))
+    await office.patch(quiet, {"op": "replace", "path": "/status", "value": "in-progress"})
+    assert await office.reasons(quiet) == []
+
+
+async def test_a_completed_referral_waits_since_it_was_completed(office: Office) -> None:
+    task = await office.task("accepted", lastModified=ago(days=34))
+    done = {"op": "replace", "path": "/status", "value": "completed"}
+    await office.patch(task, done, {"op": "add", "path": "/output", "value": OUTPUT})
+    (why,) = (await office.listed())[task]
+    assert why["reason"] == "ready-to-complete"
+    assert datetime.fromisoformat(why["since"]) >= NOW
+
+
+async def test_the_word_about_a_delivery_is_no_change_of_the_recipients(office: Office) -> None:
+    accepted = await office.task("accepted", lastModified=ago(days=34))
+    changed = await office.task("accepted", lastModified=ago(days=34))
+    await office.patch(changed, {"op": "add", "path": "/note", "value": [{"text": "We called."}]})
+    for task in (accepted, changed):
+        await office.deliver(task)
+    history = (await office.http.get(f"{office.base}/Task/{accepted}/_history")).json()["entry"]
+    assert [entry["request"]["method"] for entry in history] == ["PUT", "POST"]
+    assert [entry["response"]["status"] for entry in history] == ["200 OK", "201 Created"]
+    assert await office.reasons(accepted) == ["no-update"]
+    assert await office.reasons(changed) == []
 
 
 async def test_an_open_referral_past_its_period_is_overdue(office: Office) -> None:

@@ -38,7 +38,11 @@ ACKNOWLEDGED_WITHIN: Mapping[str, Clock] = {
 """By `Task.priority`: after so long a referral that nobody has received, accepted or rejected is `unacknowledged`."""
 
 UPDATED_WITHIN = timedelta(days=14)
-"""After so long without a change an accepted referral is `no-update`."""
+"""After so long without a change an accepted referral is `no-update`.
+
+What changes is as old as the change itself, whatever its `lastModified` says; what CareLoop notes about a delivery is
+no change. Only a Task that is as it was created is as old as its `lastModified`: an import may be about long ago.
+"""
 
 
 @dataclass(frozen=True, slots=True)

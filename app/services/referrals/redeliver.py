@@ -154,7 +154,7 @@ def _sent_to(context: Context, task: Json, way: Way) -> Json:
 async def _put(context: Context, connection: Connection, task: Json, changed: Json) -> None:
     """Store what is left of the Task, if that differs."""
     if changed != task:
-        await commit.put(context.as_system(connection), connection, [changed])
+        await commit.put(context.as_system(connection), connection, [changed], method="NOTE")
 
 
 def _undone(context: Context, task: Json) -> Json:

@@ -19,6 +19,7 @@ from app.store.connections import Connection
 from app.store.numbers import TYPE_ID, TYPE_NAME, Numbers
 from app.store.predicate import Predicate
 from app.store.resources import Stored
+from app.store.save_function import METHODS, PUT_THAT_CREATED
 from app.store.search.conditions import where
 from app.store.search.known import scope_for
 from app.store.search.page import Match, Page
@@ -70,7 +71,15 @@ def _date(parameter_id: int, bound: str = "lo") -> str:
     )
 
 
-_CHANGED = f"coalesce({_date(_MODIFIED)}, r.last_updated)"
+_CREATIONS = f"{METHODS['POST']}, {PUT_THAT_CREATED}"
+
+# A change is as old as its version. Only what has not been changed since it was created, such as an import, is as old
+# as it says of itself. What CareLoop noted on it about its delivery is no change.
+_CHANGED = (
+    f"(SELECT CASE WHEN v.method IN ({_CREATIONS}) THEN coalesce({_date(_MODIFIED)}, v.last_updated) "
+    f"ELSE v.last_updated END FROM resource_version AS v WHERE v.rid = r.rid AND v.method <> {METHODS['NOTE']} "
+    "ORDER BY v.version DESC LIMIT 1)"
+)
 
 
 def _worked(start: str, days: int) -> str:
@@ -119,8 +128,9 @@ def _dead(condition: str) -> str:
 def _not_updated(condition: str) -> str:
     days = UPDATED_WITHIN.days
     return (
-        f"SELECT r.rid, s.code, {_CHANGED}, {_CHANGED} + interval '{days} days', NULL::bigint "
-        f"FROM {_tasks(UNDER_WAY)} AND {_CHANGED} < now() - interval '{days} days' AND {condition}"
+        f"SELECT t.rid, t.code, t.since, t.since + interval '{days} days', NULL::bigint FROM ("
+        f"SELECT r.rid, s.code, {_CHANGED} AS since FROM {_tasks(UNDER_WAY)} AND {condition} OFFSET 0) AS t "
+        f"WHERE t.since < now() - interval '{days} days'"
     )
 
 
