@@ -88,8 +88,13 @@ async def _store(
     context: Context, connection: Connection, writes: Sequence[Write], before: Callable[[Write], None] = lambda _: None
 ) -> tuple[list[Saved | None], list[Step]]:
     """Ask the rules of governed types, store, and do what follows."""
-    changes = await _changes(context, writes, before)
+    for number, write in enumerate(writes):
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+        if not write.settled:
+            before(write)
     steps = await governance.judge(context, connection, writes)
+    changes = await _changes(context, writes)
     wanted = [change for change in changes if change is not None]
     if not wanted:
         return [None] * len(writes), []
@@ -117,16 +122,12 @@ async def _note_effects(
             write.template = decompress(stored.compressed)
 
 
-async def _changes(context: Context, writes: Sequence[Write], before: Callable[[Write], None]) -> list[Change | None]:
+async def _changes(context: Context, writes: Sequence[Write]) -> list[Change | None]:
     changes: list[Change | None] = []
     for number, write in enumerate(writes):
         if number % BREATH == 0:
             await asyncio.sleep(0)
-        if write.settled:
-            changes.append(None)
-        else:
-            before(write)
-            changes.append(change_of(context, write))
+        changes.append(None if write.settled else change_of(context, write))
     return changes
 
 

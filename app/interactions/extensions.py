@@ -34,15 +34,22 @@ Rule = Callable[["Context", Connection, Step], Awaitable[None]]
 Effect = Callable[["Context", Connection, Step], Awaitable[None]]
 """Does what follows from a step, in its transaction, after it is stored. Resources change through `commit.store`."""
 
+Complete = Callable[["Context", Json, Json], Json]
+"""What is to be (second) with what only the server wrote on the stored resource (first) since the caller read it."""
+
 Key = Callable[[Json], str]
 """What steps have in common that must not be taken at the same time: the referral that a Task belongs to."""
 
 
 @dataclass(slots=True)
 class Governed:
-    """How one resource type is governed: `key` serialises steps, `rules` refuse them, `effects` follow them."""
+    """How one resource type is governed: `key` serialises steps, `rules` refuse them, `effects` follow them.
+
+    `complete` is asked before the rules, for content that replaces a resource without naming the version that was read.
+    """
 
     key: Key
+    complete: Complete | None = None
     rules: list[Rule] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
 

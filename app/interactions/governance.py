@@ -8,11 +8,13 @@ that stays as it is until the commit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 from app.errors import PreconditionFailed, Problem
 from app.fhir.json import loads
 from app.fhir.types import Json
+from app.fhir.validation import check
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.interactions.writes import Write
@@ -61,11 +63,24 @@ async def judge(context: Context, connection: Connection, writes: Sequence[Write
     stored = await _lock_stored(context, connection, governed)
     steps = []
     for write in governed:
-        step = _step(write, stored.get((write.type, write.id)))
+        step = _completed(context, write, _step(write, stored.get((write.type, write.id))))
         steps.append(step)
         if context.principal != SYSTEM:
             await _judge(context, connection, write, step)
     return steps
+
+
+def _completed(context: Context, write: Write, step: Step) -> Step:
+    """The step with what the caller could not know of; what it sends is then stored with that."""
+    complete = context.server.extensions.governed[write.type].complete
+    named = write.request.patch or "if-match" in write.request.headers
+    if complete is None or named or step.before is None or step.after is None or context.principal == SYSTEM:
+        return step
+    after = complete(context, step.before, step.after)
+    if after is step.after:
+        return step
+    write.resource, write.checked = after, check(after, write.type)
+    return replace(step, after=after)
 
 
 async def _judge(context: Context, connection: Connection, write: Write, step: Step) -> None:

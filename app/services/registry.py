@@ -9,7 +9,7 @@ from app.interactions.extensions import Extensions, Governed, Handler
 from app.services import worklist
 from app.services.inbound import resolve, sources
 from app.services.referrals import check_duplicate, delivery, forward, redeliver, refer
-from app.services.workflow import closing, intermediary, revocation, selection, sequence, teams
+from app.services.workflow import closing, intermediary, revocation, selection, sequence, teams, unseen
 from app.services.workflow import rules as workflow
 
 _OPERATIONS: dict[Interaction, Handler] = {
@@ -32,6 +32,7 @@ def _governed() -> dict[str, Governed]:
     """Effects run in this order: whoever is next is asked before a Task that was passed on is told that nobody is."""
     tasks = Governed(
         key=referral_key,
+        complete=unseen.keep_unseen,
         rules=[workflow.judge_task],
         effects=[
             selection.select,

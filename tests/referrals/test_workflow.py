@@ -220,6 +220,13 @@ async def test_references_with_and_without_our_base_url_are_the_same(here: World
 
 
 PLACER = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PLAC"}]}
+ENDPOINT = {
+    "resourceType": "Endpoint",
+    "status": "active",
+    "connectionType": {"code": "hl7-fhir-rest"},
+    "payloadType": [{"text": "any"}],
+    "address": "https://nobody.invalid/fhir",
+}
 FILLER = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "FILL"}]}
 
 
@@ -246,6 +253,32 @@ async def test_the_extensions_that_steer_a_referral_stay(here: World, active: Js
             assert problem(answer, 422)[0]["expression"] == ["Task.extension"]
     mine = here.extension("mine", valueString="x") | {"url": "https://example.org/mine"}
     assert (await here.put(task | {"extension": [strategy, mine]}, OWNER)).status_code == 200
+
+
+async def test_an_answer_from_before_the_delivery_was_noted_is_taken_and_the_note_stays(
+    here: World, active: Json
+) -> None:
+    placer = {"type": PLACER, "system": "urn:placer", "value": unique()}
+    strategy = here.extension("referral-strategy", valueCode="sequential")
+    read = await here.referred("draft", active, identifier=[placer], extension=[strategy])
+    state = {"url": "status", "valueCode": "delivered"}
+    endpoint = {"reference": f"Endpoint/{(await here.create(ENDPOINT))['id']}"}
+    note = here.extension("task-delivery", extension=[state, {"url": "endpoint", "valueReference": endpoint}])
+    filler = {"type": FILLER, "system": "urn:filler", "value": "1"}
+    told = {"status": "requested", "extension": [strategy, note], "identifier": [placer, filler]}
+    assert (await here.put(read | told, REQUESTER)).status_code == 200
+    asked = read | {"status": "requested"}
+    assert (await here.put(asked, REQUESTER)).headers["etag"] == 'W/"2"'  # the same again
+    for actor, elements in ((OWNER, {"status": "accepted"}), (REQUESTER, {"status": "accepted", "priority": "stat"})):
+        answer = await here.put(asked | elements, actor)
+        assert answer.status_code == 200, answer.text
+        assert answer.json() | {"meta": 0} == read | told | elements | {"meta": 0}
+    accepted = asked | {"status": "accepted", "priority": "stat"}
+    assert codes(problem(await here.put(accepted, OWNER, If_Match='W/"4"'), 422)) == ["immutable-element"]
+    other = [strategy, here.extension("task-delivery", extension=[state])]
+    assert codes(problem(await here.put(accepted | {"extension": other}, OWNER), 422)) == ["immutable-element"]
+    removed = await here.patch(read, [{"op": "remove", "path": "/extension/1"}], OWNER)
+    assert codes(problem(removed, 422)) == ["immutable-element"]
 
 
 async def test_a_closed_task_still_takes_a_late_result(here: World, active: Json) -> None:
