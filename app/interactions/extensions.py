@@ -18,12 +18,14 @@ class Step:
     """One resource that changes: from `before`, which is stored, to `after`, which is to be.
 
     `before` is None where nothing living is stored, `after` for a deletion. Both have their id; `after` has no version.
+    `named` are the elements that whoever changes it speaks of, None where that is all of them.
     """
 
     type: str
     id: str
     before: Json | None
     after: Json | None
+    named: frozenset[str] | None = None
 
 
 Handler = Callable[["Context", FhirRequest], Awaitable[FhirResult]]

@@ -114,7 +114,7 @@ def _step(write: Write, stored: Stored | None) -> Step:
     if write.expect != FRESH:
         _check_version(write, stored)
     after = None if write.deletes or write.resource is None else write.resource | {"id": write.id}
-    return Step(write.type, write.id, _json(stored), after)
+    return Step(write.type, write.id, _json(stored), after, write.named)
 
 
 def _check_version(write: Write, stored: Stored | None) -> None:

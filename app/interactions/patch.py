@@ -18,6 +18,10 @@ from app.interactions.writes import Write, expected
 from app.store.resources import Stored
 
 _KINDS: dict[str, Callable[[Json, Any], Json]] = {"json-patch": patch_json.apply, "fhirpath": patch_fhirpath.apply}
+_NAMED: dict[str, Callable[[Any], frozenset[str] | None]] = {
+    "json-patch": patch_json.named,
+    "fhirpath": patch_fhirpath.named,
+}
 
 
 def prepare(_context: Context, request: FhirRequest) -> Write:
@@ -35,10 +39,10 @@ def prepare_conditional(context: Context, request: FhirRequest) -> Write:
 
 def apply(write: Write, current: Stored) -> None:
     """Make the patched resource of a locked one, and validate it."""
-    before = loads(current.json())
-    after = _KINDS[write.request.patch](before, write.request.content())
+    before, content = loads(current.json()), write.request.content()
+    after = _KINDS[write.request.patch](before, content)
     _refuse_identity_changes(before, after)
-    write.resource = after
+    write.resource, write.named = after, _NAMED[write.request.patch](content)
     write.checked = check(after, write.type)
 
 

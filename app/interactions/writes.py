@@ -26,6 +26,7 @@ class Write:
 
     `id` is blank until it is known. `criteria` is set for conditional interactions. `match` is what they found.
     `settled` is True when nothing is to be written after all, and `match` (or its absence) is the answer.
+    `named` are the elements that a patch says anything of, None for content that says all of the resource.
     `location` is where the resource stands in a bundle; `template` the body as it was stored.
     """
 
@@ -37,6 +38,7 @@ class Write:
     versions: tuple[int, ...] = ()
     resource: Json | None = None
     checked: Checked | None = None
+    named: frozenset[str] | None = None
     criteria: Query | None = None
     match: Stored | None = None
     settled: bool = False

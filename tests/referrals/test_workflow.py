@@ -16,7 +16,19 @@ from app.fhir.referrals.workflow import (
     moves_from,
 )
 from tests.support.factories import Json, unique
-from tests.support.workflow import NOBODY, OUTPUT, OWNER, REASON, REQUESTER, STRANGER, World, codes, problem, world
+from tests.support.workflow import (
+    FHIR_JSON,
+    NOBODY,
+    OUTPUT,
+    OWNER,
+    REASON,
+    REQUESTER,
+    STRANGER,
+    World,
+    codes,
+    problem,
+    world,
+)
 
 SIDES = (REQUESTER, OWNER)
 ID = {Need.REASON: "reason-missing", Need.OUTPUT: "output-missing", Need.OWNER: "owner-missing"}
@@ -124,6 +136,38 @@ async def test_a_stale_version_comes_before_the_rules(here: World, active: Json)
 async def test_an_impossible_move_comes_before_the_wrong_actor(here: World, active: Json) -> None:
     task = await here.referred("rejected", active)
     problem(await here.put(task | {"status": "accepted", "intent": "plan"}, STRANGER), 409)
+
+
+async def test_the_reason_of_an_earlier_status_is_none_for_a_later_one(here: World, active: Json) -> None:
+    """A patch says what it changes; a whole resource says all of it, and the same reason may hold again."""
+    fails = {"op": "replace", "path": "/status", "value": "failed"}
+    again = {"op": "replace", "path": "/statusReason", "value": REASON}
+    unheard = [{"op": "test", "path": "/statusReason", "value": REASON}, fails]
+    parts = [
+        {"name": "type", "valueCode": "replace"},
+        {"name": "path", "valueString": "Task.status"},
+        {"name": "value", "valueCode": "failed"},
+    ]
+    path_patch: Json = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
+    tasks = [await here.referred("in-progress", active, statusReason=REASON) for _ in range(3)]
+    held = await here.referred("on-hold", active)
+    for operations in ([fails], unheard):
+        for task in (tasks[0], held):
+            assert codes(problem(await here.patch(task, operations, OWNER), 422)) == ["reason-missing"]
+    path = f"Task/{tasks[0]['id']}"
+    answer = await here.client.patch(path, json=path_patch, headers=here.acting(OWNER) | {"Content-Type": FHIR_JSON})
+    assert codes(problem(answer, 422)) == ["reason-missing"]
+    reason = [
+        {"name": "type", "valueCode": "replace"},
+        {"name": "path", "valueString": "Task.statusReason"},
+        {"name": "value", "valueCodeableConcept": REASON},
+    ]
+    path_patch["parameter"].append({"name": "operation", "part": reason})
+    path = f"Task/{tasks[2]['id']}"
+    answer = await here.client.patch(path, json=path_patch, headers=here.acting(OWNER) | {"Content-Type": FHIR_JSON})
+    assert answer.status_code == 200, answer.text
+    assert (await here.patch(tasks[0], [fails, again], OWNER)).status_code == 200
+    assert (await here.put(tasks[1] | {"status": "failed"}, OWNER)).status_code == 200
 
 
 async def test_the_wrong_actor_comes_before_what_is_missing(here: World, active: Json) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ _PARTS: Mapping[str, frozenset[str]] = {
     "replace": frozenset(("value",)),
     "move": frozenset(("source", "destination")),
 }
+_words = re.compile(r"\w+").findall
 _KNOWN_PARTS = frozenset(("type", "path", "name", "value", "index", "source", "destination"))
 
 
@@ -62,6 +64,13 @@ def apply(resource: Mapping[str, Any], parameters: Any) -> dict[str, Any]:
     except RecursionError:
         raise Unprocessable("The result of the patch is nested too deeply.") from None
     return result
+
+
+def named(parameters: Any) -> frozenset[str]:
+    """Every name in the paths of operations which could be applied, and of what they add."""
+    parts = [part for item in parameters.get("parameter", ()) for part in item["part"]]
+    told = (part.get("valueString", "") for part in parts if part["name"] in ("path", "name"))
+    return frozenset(name for text in told for name in _words(text))
 
 
 # Reading the Parameters

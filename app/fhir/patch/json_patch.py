@@ -48,6 +48,12 @@ def _apply(resource: dict[str, Any], steps: list[_Operation]) -> dict[str, Any]:
     return document.root
 
 
+def named(operations: Any) -> frozenset[str] | None:
+    """The elements of the resource that operations which could be applied say anything of; None: of all of it."""
+    paths = [_pointer(operation["path"], "path") for operation in operations if operation["op"] != "test"]
+    return frozenset(path[0] for path in paths) if all(paths) else None
+
+
 # Reading the operations
 
 

@@ -58,7 +58,7 @@ async def judge_task(context: Context, connection: Connection, step: Step) -> No
         return
     names = changed(before, after, context.server.base_url)
     if names:
-        await _judge_change(context, connection, before, after, names)
+        await _judge_change(context, connection, step, before, after, names)
 
 
 async def _serialise(context: Context, connection: Connection, task: Json) -> None:
@@ -69,7 +69,7 @@ async def _serialise(context: Context, connection: Connection, task: Json) -> No
 
 
 async def _judge_change(
-    context: Context, connection: Connection, before: Json, after: Json, names: Sequence[str]
+    context: Context, connection: Connection, step: Step, before: Json, after: Json, names: Sequence[str]
 ) -> None:
     sides = await actors.sides(context, connection, before)
     if await _claims(context, connection, before, after):
@@ -79,7 +79,7 @@ async def _judge_change(
         _refuse_stranger(context, sides, before, after)
     else:
         await _refuse_actor(context, connection, move, sides, before)
-    issues = [*_missing(context, move, after), *_immutable(context, sides, before, after, names)]
+    issues = [*_missing(context, move, step, after), *_immutable(context, sides, before, after, names)]
     if issues:
         raise Unprocessable(issues=issues)
 
@@ -142,10 +142,10 @@ async def has_started(context: Context, connection: Connection, task: Json) -> b
     return any(version["status"] == "in-progress" for version in versions)
 
 
-def _missing(context: Context, move: Move | None, after: Json) -> Iterator[Issue]:
+def _missing(context: Context, move: Move | None, step: Step, after: Json) -> Iterator[Issue]:
     """What the move needs and the Task does not have."""
     for need in sorted(move.needs) if move else ():
-        if not _PRESENT[need](after):
+        if not _PRESENT[need](step, after):
             refusal, text = _NEEDS[need]
             yield _issue(context, refusal, text.format(after["status"]), f"Task.{need}", code="required")
 
@@ -157,15 +157,16 @@ _NEEDS = {
 }
 
 
-def _has_reason(task: Json) -> bool:
-    reason = task.get("statusReason") or {}
+def _has_reason(step: Step, task: Json) -> bool:
+    """A patch that says nothing of the reason leaves that of an earlier status, which explains nothing."""
+    reason = (task.get("statusReason") or {}) if step.named is None or Need.REASON in step.named else {}
     return bool(reason.get("text")) or any(coding.get("code") for coding in reason.get("coding", ()))
 
 
-_PRESENT: Mapping[Need, Callable[[Json], bool]] = {
+_PRESENT: Mapping[Need, Callable[[Step, Json], bool]] = {
     Need.REASON: _has_reason,
-    Need.OUTPUT: lambda task: bool(task.get("output")),
-    Need.OWNER: lambda task: bool(task.get("owner")),
+    Need.OUTPUT: lambda _, task: bool(task.get("output")),
+    Need.OWNER: lambda _, task: bool(task.get("owner")),
 }
 
 
