@@ -212,7 +212,7 @@ async def test_a_completed_referral_without_output_is_named(office: Office) -> N
     assert await office.reasons(full) == []
 
 
-@pytest.mark.parametrize("end", ["rejected", "failed", "cancelled"])
+@pytest.mark.parametrize("end", ["rejected", "failed", "cancelled", "entered-in-error"])
 async def test_an_active_order_whose_referrals_all_fell_through_needs_another(office: Office, end: str) -> None:
     order = await office.order()
     first = await office.task("rejected", order)

@@ -26,7 +26,7 @@ from app.store.search.page import Match, Page
 
 OPEN = ("draft", "requested", "received", "accepted", "ready", "in-progress", "on-hold")
 UNDER_WAY = ("received", "accepted", "in-progress", "on-hold")
-FALLEN_THROUGH = ("rejected", "cancelled", "failed")
+FALLEN_THROUGH = ("rejected", "cancelled", "failed", "entered-in-error")
 
 
 def _id(type_name: str, code: str) -> int:
