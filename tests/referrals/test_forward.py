@@ -126,6 +126,34 @@ async def test_a_second_forward_uses_the_same_order(clinic: Clinic, platform: Pl
     assert second["partOf"] == [reference(platform.task)]
 
 
+@pytest.mark.parametrize(
+    ("steps", "ended"),
+    [
+        ([], "cancelled"),
+        (["accepted"], "cancelled"),
+        (["accepted", "in-progress"], "in-progress"),
+        (["rejected"], "rejected"),
+    ],
+)
+async def test_what_is_taken_back_needs_no_order_of_ours_any_more(
+    clinic: Clinic, platform: Platform, steps: list[str], ended: str
+) -> None:
+    """The sender revokes its order, and we grant the end of what we had begun by passing it on."""
+    (child,) = await platform.forwarded(await clinic.recipient("light"))
+    for status in steps:
+        await clinic.patch(child, status=status, statusReason={"text": "Full"})
+    await clinic.patch(platform.order, status="revoked")
+    (abort,) = await clinic.found(f"Task?focus=Task/{platform.task['id']}&code=abort")
+    assert (await clinic.read(child["focus"]["reference"]))["status"] == "active"
+    await clinic.patch(abort, status="accepted")
+    assert (await platform.now())["status"] == "cancelled"
+    assert (await clinic.read(child["focus"]["reference"]))["status"] == "revoked"
+    aborts = await clinic.found(f"Task?focus=Task/{child['id']}&code=abort")
+    assert (await clinic.read(f"Task/{child['id']}"))["status"] == ended
+    assert [one["status"] for one in aborts] == (["requested"] if ended == "in-progress" else [])
+    assert await clinic.found(f"Task?_query=worklist&reason=needs-rerefer&_id={child['id']}") == []
+
+
 async def test_a_closed_order_is_followed_by_a_new_one(clinic: Clinic, platform: Platform) -> None:
     (first,) = await platform.forwarded(await clinic.recipient("light"))
     await clinic.patch(await clinic.read(first["focus"]["reference"]), status="revoked")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from app.fhir.own import codes
 from app.fhir.own.codes import BusinessStatus
-from app.fhir.referrals.workflow import is_open, is_referral, path
+from app.fhir.referrals.workflow import MOVES, is_open, is_referral, path
 from app.fhir.types import Json
 from app.interactions import governance
+from app.interactions.commit import put
 from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.services import stored
@@ -15,6 +16,7 @@ from app.services.workflow.tasks import change, key_of, moved
 from app.store.connections import Connection
 
 _FALLEN_THROUGH = frozenset({"rejected", "failed", "cancelled"})
+_REVOCABLE = frozenset(start for start, end in MOVES["ServiceRequest"] if end == "revoked")
 
 
 async def report(context: Context, connection: Connection, step: Step) -> None:
@@ -104,13 +106,25 @@ def _cleared(context: Context, task: Json) -> Json | None:
 
 
 async def take_back_children(context: Context, connection: Connection, step: Step) -> None:
-    """The effect of Tasks: what a Task that is taken back was passed on by, is taken back as well."""
+    """The effect of Tasks: what a Task that is taken back was passed on by, is taken back as well, with its orders."""
     move, task = moved(step), step.after
     if move is None or task is None or not is_open(move[0]) or move[1] not in ("cancelled", "entered-in-error"):
         return
-    children = [child for child in await children_of(context, connection, step.id) if is_open(child["status"])]
+    children = await children_of(context, connection, step.id)
     if not children:
         return
-    await governance.lock_keys(connection, {key_of(context, child) for child in children})
+    keys = {key_of(context, child) for child in children}
+    await governance.lock_keys(connection, keys)
     reason = task.get("statusReason") or codes.concept(context.server.base_url, codes.StatusReason.NO_LONGER_NEEDED)
-    await take_back(context, connection, children, reason)
+    await take_back(context, connection, [child for child in children if is_open(child["status"])], reason)
+    done = {key_of(context, child) for child in children if child["status"] == "completed"}
+    for key in sorted(keys - done):
+        await _revoke(context, connection, key)
+
+
+async def _revoke(context: Context, connection: Connection, key: str) -> None:
+    """A filler order was made for what is not wanted any more; nobody need be found for it."""
+    target = stored.target_of(context, {"reference": key})
+    order = await stored.lock(context, connection, "ServiceRequest", target.id) if target else None
+    if order is not None and order["intent"] == "filler-order" and order["status"] in _REVOCABLE:
+        await put(context.as_system(connection), connection, [order | {"status": "revoked"}])
