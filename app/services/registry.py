@@ -41,6 +41,7 @@ def _governed() -> dict[str, Governed]:
             revocation.settle,
             revocation.tell,
             sequence.advance,
+            sequence.ask,
             revocation.abort,
             intermediary.report,
             intermediary.take_back_children,

@@ -185,6 +185,38 @@ async def test_whoever_has_no_address_is_told_by_a_person(here: World, outbox: O
     assert (await here.read(asked[0]))["status"] == "cancelled"
 
 
+async def test_whom_the_requester_asks_out_of_turn_is_sent_it_at_once(here: World, outbox: Outbox) -> None:
+    _, tasks, _ = await several(here, "sequential")
+    answer = await here.patch(tasks[1], [{"op": "replace", "path": "/status", "value": "requested"}], REQUESTER)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() | {"meta": 0} == await here.read(tasks[1]) | {"meta": 0}
+    assert [outbox(task) for task in tasks] == [[], [("submit", "pending")], []]
+    asked = datetime.fromisoformat(answer.json()["authoredOn"])
+    assert (datetime.now(UTC) - asked).total_seconds() < 60  # the clock of the work-list runs from now on
+    await here.moved(tasks[0], "rejected", OWNER)
+    assert await statuses(here, tasks) == ["rejected", "requested", "draft"]
+    await here.moved(tasks[1], "rejected", OWNER)
+    assert [outbox(task) for task in tasks] == [[], [("submit", "pending")], [("submit", "pending")]]
+
+
+async def test_a_person_tells_whom_the_requester_asks_out_of_turn(here: World, outbox: Outbox) -> None:
+    strategy = [here.extension("referral-strategy", valueCode="sequential")]
+    _, tasks, _ = await several(here, "sequential", 2, extension=strategy)
+    moment = "2027-01-01T08:00:00Z"
+    await here.moved(tasks[1], "requested", REQUESTER, authoredOn=moment, lastModified=moment)
+    assert outbox(tasks[1]) == [("submit", "manual")]
+    asked = await here.find(f"Task?focus=Task/{tasks[1]['id']}&code=contact-recipient")
+    assert [one["status"] for one in asked] == ["requested"]
+    assert (await here.read(tasks[1]))["authoredOn"] == moment
+
+
+async def test_what_no_referral_of_ours_steers_is_not_sent(here: World, outbox: Outbox) -> None:
+    draft = await here.referred("draft")
+    await here.moved(draft, "requested", REQUESTER)
+    assert outbox(draft) == []
+    assert (await here.read(draft))["authoredOn"] == draft["authoredOn"]
+
+
 async def test_an_acceptance_keeps_the_others_waiting_and_a_result_sends_them_home(here: World) -> None:
     _, tasks, _ = await several(here, "sequential")
     await here.moved(tasks[0], "accepted", OWNER)

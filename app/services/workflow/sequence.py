@@ -12,6 +12,7 @@ from app.interactions.context import Context
 from app.interactions.extensions import Step
 from app.security.principal import SYSTEM
 from app.services import actors, stored
+from app.services.referrals.dispatch import endpoint_reference
 from app.services.workflow.cases import order_of
 from app.services.workflow.tasks import (
     SEQUENTIAL,
@@ -64,10 +65,25 @@ async def promote(context: Context, connection: Connection, task: Json) -> None:
     current = await stored.lock(context, connection, "Task", waiting[0]["id"])
     if current is not None and current["status"] == "draft":
         # The clock of the next one runs from now on: it has been asked for nothing yet.
-        requested = await change(
+        await change(
             context.as_system(connection), connection, current, status="requested", authoredOn=instant(context.now)
         )
-        await submit(context, connection, requested)
+
+
+async def ask(context: Context, connection: Connection, step: Step) -> None:
+    """The effect of Tasks: one that waited and is requested is sent, whether it was its turn or its requester's wish.
+
+    It is one that `$refer` made, or that names an Endpoint; a Task that somebody else wrote here is theirs to send.
+    """
+    before = step.before
+    if moved(step) != ("draft", "requested") or before is None:
+        return
+    task = await stored.lock(context, connection, "Task", step.id)
+    if task is None or not (strategy_of(context, task) or endpoint_reference(context, task)):
+        return
+    if task.get("authoredOn") == before.get("authoredOn"):
+        task = await change(context.as_system(connection), connection, task, authoredOn=instant(context.now))
+    await submit(context, connection, task)
 
 
 async def dismiss(context: Context, connection: Connection, task: Json, reason: Json | None) -> None:
