@@ -303,13 +303,13 @@ async def test_an_answer_from_before_the_delivery_was_noted_is_taken_and_the_not
     here: World, active: Json
 ) -> None:
     placer = {"type": PLACER, "system": "urn:placer", "value": unique()}
-    strategy = here.extension("referral-strategy", valueCode="sequential")
-    read = await here.referred("draft", active, identifier=[placer], extension=[strategy])
+    position = here.extension("referral-position", valueInteger=1)
+    read = await here.referred("draft", active, identifier=[placer], extension=[position])
     state = {"url": "status", "valueCode": "delivered"}
     endpoint = {"reference": f"Endpoint/{(await here.create(ENDPOINT))['id']}"}
     note = here.extension("task-delivery", extension=[state, {"url": "endpoint", "valueReference": endpoint}])
     filler = {"type": FILLER, "system": "urn:filler", "value": "1"}
-    told = {"status": "requested", "extension": [strategy, note], "identifier": [placer, filler]}
+    told = {"status": "requested", "extension": [position, note], "identifier": [placer, filler]}
     assert (await here.put(read | told, REQUESTER)).status_code == 200
     asked = read | {"status": "requested"}
     assert (await here.put(asked, REQUESTER)).headers["etag"] == 'W/"2"'  # the same again
@@ -319,7 +319,7 @@ async def test_an_answer_from_before_the_delivery_was_noted_is_taken_and_the_not
         assert answer.json() | {"meta": 0} == read | told | elements | {"meta": 0}
     accepted = asked | {"status": "accepted", "priority": "stat"}
     assert codes(problem(await here.put(accepted, OWNER, If_Match='W/"4"'), 422)) == ["immutable-element"]
-    other = [strategy, here.extension("task-delivery", extension=[state])]
+    other = [position, here.extension("task-delivery", extension=[state])]
     assert codes(problem(await here.put(accepted | {"extension": other}, OWNER), 422)) == ["immutable-element"]
     removed = await here.patch(read, [{"op": "remove", "path": "/extension/1"}], OWNER)
     assert codes(problem(removed, 422)) == ["immutable-element"]
