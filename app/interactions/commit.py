@@ -88,13 +88,11 @@ async def _store(
     context: Context, connection: Connection, writes: Sequence[Write], before: Callable[[Write], None] = lambda _: None
 ) -> tuple[list[Saved | None], list[Step]]:
     """Ask the rules of governed types, store, and do what follows."""
-    for number, write in enumerate(writes):
-        if number % BREATH == 0:
-            await asyncio.sleep(0)
-        if not write.settled:
+    for write in writes:
+        if not write.settled and governance.is_governed(context, write):
             before(write)
     steps = await governance.judge(context, connection, writes)
-    changes = await _changes(context, writes)
+    changes = await _changes(context, writes, before)
     wanted = [change for change in changes if change is not None]
     if not wanted:
         return [None] * len(writes), []
@@ -122,12 +120,18 @@ async def _note_effects(
             write.template = decompress(stored.compressed)
 
 
-async def _changes(context: Context, writes: Sequence[Write]) -> list[Change | None]:
+async def _changes(context: Context, writes: Sequence[Write], before: Callable[[Write], None]) -> list[Change | None]:
+    """What to store, in one pass: a resource that was just rewritten is still in the processor's cache."""
     changes: list[Change | None] = []
     for number, write in enumerate(writes):
         if number % BREATH == 0:
             await asyncio.sleep(0)
-        changes.append(None if write.settled else change_of(context, write))
+        if write.settled:
+            changes.append(None)
+            continue
+        if not governance.is_governed(context, write):
+            before(write)
+        changes.append(change_of(context, write))
     return changes
 
 
