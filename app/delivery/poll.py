@@ -7,15 +7,15 @@ only once it was applied or kept as a conflict.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from uuid import UUID
 
 from app import telemetry
 from app.delivery import remote
+from app.delivery.answered import IN_USE, Answered, own_values
 from app.delivery.dialects.base import TOO_LARGE, DeliveryProblem, Exchange, Unsuitable
 from app.delivery.feed import changed_at, pages
 from app.errors import Problem
@@ -25,15 +25,11 @@ from app.fhir.referrals import workflow
 from app.fhir.types import Json
 from app.interactions.context import Context
 from app.services import stored
-from app.services.inbound import answers, outputs
+from app.services.inbound import answers
 from app.services.inbound.copies import token
-from app.services.inbound.sources import address_of
-from app.services.inbound.told import as_task
-from app.services.inbound.trying import again
-from app.store.connections import Connection
 from app.store.referrals import conflicts, polls
 from app.store.referrals.conflicts import Conflict, Kind
-from app.store.referrals.polls import Message, Sent
+from app.store.referrals.polls import Sent
 
 OVERLAP = timedelta(minutes=5)
 """So much before the cursor is asked for again: servers commit changes later than they date them."""
@@ -52,19 +48,10 @@ ASKED: Mapping[str, str] = {
 _STOPPED_BY_TASK = tuple(dialect for dialect, kind in ASKED.items() if kind == "Task")
 """In these a request to stop is a Task at the recipient's, which may answer it."""
 
-RESULTS = ("Procedure", "Observation", "DiagnosticReport", "DocumentReference")
-"""What may be based on a ServiceRequest, where there is no Task to have outputs."""
-
 _WAITING = tuple(status for status in workflow.TASK_STATUSES if workflow.is_open(status) and status != "draft")
 _ENDED = ("rejected", "cancelled", "failed", "completed")
 _ASKED_SINGLY = frozenset({*_WAITING, "cancelled"})
 """Where each costs a request of its own, of those that have ended only what we cancelled: they may have begun it."""
-
-_IN_USE = frozenset({"active", "test"})
-"""Endpoints in these statuses are asked."""
-
-_MOST_VALUES = 5
-_BASED_ON: Mapping[str, str] = {kind: "based-on" for kind in RESULTS} | {"DocumentReference": "related"}
 
 
 class Outward(Protocol):
@@ -82,7 +69,7 @@ async def poll(context: Context, outbound: Outward, endpoint_id: str) -> int:
         sent = await polls.sent(connection, endpoint_id, _WAITING, _ENDED, AFTERWARDS, _STOPPED_BY_TASK)
         endpoint = await stored.read(context, connection, f"Endpoint/{endpoint_id}") if sent else None
         cursor = await polls.polled_to(connection, endpoint_id)
-    if endpoint is None or endpoint["status"] not in _IN_USE:
+    if endpoint is None or endpoint["status"] not in IN_USE:
         return 0
     look = _Look(context, outbound, endpoint, cursor)
     for kind in sorted({ASKED[one.dialect] for one in sent if one.dialect in ASKED}):
@@ -123,7 +110,7 @@ class _Look:
             await self._one_by_one(kind, sent)
 
     def _is_ours(self, resource: Json) -> bool:
-        return next(_own_values(resource, self._system), None) is not None
+        return next(own_values(resource, self._system), None) is not None
 
     async def _one_by_one(self, kind: str, sent: Sequence[Sent]) -> None:
         self._failed.append(None)  # such answers tell nothing of what else there is
@@ -164,7 +151,7 @@ class _Look:
         at = changed_at(resource)
         try:
             context = replace(self._context, now=datetime.now(UTC))  # a look may take long
-            done = await _Answered(context, self._exchange, self._endpoint["id"], resource, source).apply()
+            done = await Answered(context, self._exchange, self._endpoint["id"], resource, source).apply()
         except (DeliveryProblem, Problem) as problem:
             reason = problem.code
             telemetry.event("poll put off", endpoint=self._endpoint["id"], reason=reason)
@@ -187,160 +174,3 @@ class _Look:
         to = min([self._reached, *(at for at in self._failed if at is not None)])
         async with self._context.server.connections.lease() as connection:
             await polls.advance(connection, self._endpoint["id"], to)
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What became of an answer. It is not `complete` while something that belongs to it could not be had."""
-
-    outcome: str = answers.UNCHANGED
-    complete: bool = True
-
-
-class _Answered:
-    """One resource of an endpoint that bears an identifier of ours."""
-
-    def __init__(
-        self,
-        context: Context,
-        open_exchange: Callable[[], AbstractAsyncContextManager[Exchange]],
-        endpoint_id: str,
-        resource: Json,
-        source: str,
-    ) -> None:
-        self._context = context
-        self._exchange = open_exchange
-        self._endpoint_id = endpoint_id
-        self._resource = resource
-        self._source = source
-        self._base = source.rsplit("/", 2)[0]
-
-    async def apply(self) -> _Done:
-        values = list(_own_values(self._resource, codes.task_identifier(self._context.server.base_url)))
-        if not values:
-            return _Done()  # the endpoint does not heed what it was asked for
-        ours, doubt = await self._ours(values)
-        if doubt is not None:
-            return _Done(await again(lambda: self._unmatched(doubt)))
-        if ours is None:
-            return _Done()
-        told, complete = await self._told()
-        fetched = {}
-        for url in outputs.wanted(ours, told, self._source, self._base):
-            found, tried = await self._read(url)
-            complete = complete and tried
-            if found is not None:
-                fetched[url] = found
-        return _Done(await again(lambda: self._applied(ours["id"], told, fetched)), complete)
-
-    async def _ours(self, values: Sequence[str]) -> tuple[Json | None, str | None]:
-        """Our Task, or why it cannot be told.
-
-        Neither for what one of our messages made that is no Task of ours, nor for what another Endpoint will read.
-        """
-        system = codes.task_identifier(self._context.server.base_url)
-        async with self._context.server.connections.lease() as connection:
-            found: dict[str, Json] = {}
-            for value in values[:_MOST_VALUES]:
-                matches = await stored.find(self._context, connection, "Task", ("identifier", token(system, value)))
-                found |= {task["id"]: task for task in matches}
-            if not found:
-                made_by = await polls.messages(connection, [*filter(None, map(_uuid, values[:_MOST_VALUES]))])
-                if not made_by:
-                    return None, "unknown-task"
-                found = await self._aborts(connection, made_by)
-            if not found:
-                return None, None
-            if len(found) > 1:
-                return None, "several-tasks"
-            (ours,) = found.values()
-            sent = await polls.delivered(connection, self._endpoint_id, ours["id"])
-            if sent is None:
-                return None, None if await self._is_anothers(connection, ours["id"]) else "not-sent-there"
-        return (None, "remote-duplicate") if self._is_another(sent.remote) else (ours, None)
-
-    async def _is_anothers(self, connection: Connection, task_id: str) -> bool:
-        """Whether it went through another Endpoint with this address, as of another department: that one reads it."""
-        for id_ in await polls.endpoints_of(connection, task_id):
-            endpoint = await stored.read(self._context, connection, f"Endpoint/{id_}")
-            if endpoint is not None and endpoint["status"] in _IN_USE and address_of(endpoint) == self._base:
-                return True
-        return False
-
-    async def _aborts(self, connection: Connection, made_by: Sequence[Message]) -> dict[str, Json]:
-        """The requests to stop that messages brought: one that has no identifier of its own bears its message's."""
-        ids = [message.task_id for message in made_by if message.kind == "abort"]
-        tasks = [await stored.read(self._context, connection, f"Task/{id_}") for id_ in ids]
-        return {task["id"]: task for task in tasks if task is not None}
-
-    def _is_another(self, remote_url: str | None) -> bool:
-        """Whether the receipt named another resource of the same type: then this is a duplicate at the recipient."""
-        kind, id_ = self._source.rsplit("/", 2)[1:]
-        there = (remote_url or "").rsplit("/", 2)[1:]
-        return len(there) == 2 and there[0] == kind and there[1] != id_
-
-    async def _told(self) -> tuple[Json, bool]:
-        """The answer as a Task, and whether all that belongs to it could be found."""
-        kind = self._resource["resourceType"]
-        if kind == "Task":
-            return self._resource, True
-        if kind != "ServiceRequest" or self._resource.get("status") != "completed":
-            return as_task(self._resource), True
-        results, complete = [], True
-        for result in RESULTS:
-            try:
-                query = [(_BASED_ON[result], f"{kind}/{self._resource['id']}")]
-                async for page in pages(self._exchange, result, query):
-                    results += [f"{page.address}/{result}/{one['id']}" for one in page.resources]
-            except Unsuitable:
-                continue
-            except DeliveryProblem:
-                complete = False
-        return as_task(self._resource, results[: outputs.MOST]), complete
-
-    async def _read(self, url: str) -> tuple[Json | None, bool]:
-        """A result, and whether another time would not bring more."""
-        try:
-            async with self._exchange() as exchange:
-                return await remote.read_if_possible(exchange, url), True
-        except DeliveryProblem:
-            return None, False
-
-    async def _unmatched(self, code: str) -> str:
-        async with self._context.server.connections.transaction() as connection:
-            await answers.keep_unmatched(
-                self._context,
-                connection,
-                self._resource,
-                source=self._source,
-                endpoint_id=self._endpoint_id,
-                code=code,
-            )
-        return answers.CONFLICT
-
-    async def _applied(self, task_id: str, told: Json, fetched: Mapping[str, Json]) -> str:
-        async with self._context.server.connections.transaction() as connection:
-            return await answers.apply(
-                self._context,
-                connection,
-                task_id,
-                told,
-                source=self._source,
-                endpoint_id=self._endpoint_id,
-                fetched=fetched,
-            )
-
-
-def _own_values(resource: Json, system: str) -> Iterator[str]:
-    """The values of the identifiers of one system; the resource need not be R4."""
-    listed = resource.get("identifier")
-    for one in listed if isinstance(listed, list) else ():
-        if isinstance(one, dict) and one.get("system") == system and isinstance(one.get("value"), str):
-            yield one["value"]
-
-
-def _uuid(value: str) -> UUID | None:
-    try:
-        return UUID(value.removeprefix("urn:uuid:"))
-    except ValueError:
-        return None

@@ -118,6 +118,8 @@ def test_a_mutated_resource_is_answered_and_both_ways_agree(random, mutations):
 def mutate(random, made):
     """Change one place in the tree: another value, another name, one more, one less."""
     containers = [c for c in objects(made) if c]
+    if not containers:
+        return  # changes before have left nothing that could be changed
     container = random.choice(containers)
     key = random.choice(list(container)) if isinstance(container, dict) else random.randrange(len(container))
     junk = [
