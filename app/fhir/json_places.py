@@ -13,14 +13,14 @@ from itertools import islice
 # Other requests wait meanwhile: about a second at most, in which a bundle of twenty megabytes is searched.
 _MOST_TOKENS = 2_000_000
 
-# Each pattern reads a character once, whatever the text: nothing in it goes back, and a string without an end is one.
-_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
-_CONSTANT = re.compile(rf'(?:[^"NI\-]++|{_STRING}|-(?!Infinity))*+(NaN|-?Infinity)', re.DOTALL)
-_NAME_OR_BRACE = re.compile(rf"({_STRING})\s*+(:)?|[{{}}]", re.DOTALL)
+# Nothing in these goes back, whatever the text: a string without an end is one too, and a token comes after the other.
+_STRING = r'"(?:[^"\\]+|\\.)*"?'
+_STRING_OR_CONSTANT = re.compile(rf"{_STRING}|(NaN|-?Infinity)", re.DOTALL)
+_NAME_OR_BRACE = re.compile(rf"({_STRING})\s*(:)?|[{{}}]", re.DOTALL)
 _STRING_OR_BRACKET = re.compile(rf"{_STRING}|[\[\]{{}}]", re.DOTALL)
 _PAIR = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _BAD = r"[bf]|u00(?:0[0-8bcefBCEF]|1[0-9a-fA-F])|u[dD][89a-fA-F][0-9a-fA-F]{2}"
-_BAD_ESCAPE = re.compile(rf"(?:[^\\]++|\\(?:{_PAIR}|(?!{_BAD}).))*+(\\(?:{_BAD}))", re.DOTALL)
+_ESCAPE = re.compile(rf"\\(?:{_PAIR}|({_BAD})|.)", re.DOTALL)
 
 
 def place(text: str, index: int | None) -> str:
@@ -32,14 +32,18 @@ def place(text: str, index: int | None) -> str:
 
 def constant(text: str) -> int | None:
     """The first NaN or Infinity outside strings."""
-    found = _CONSTANT.match(text)
-    return found.start(1) if found else None
+    return _first(_STRING_OR_CONSTANT, text)
 
 
 def forbidden_escape(text: str) -> int | None:
     """The first escape that yields a control character or half of a surrogate pair."""
-    found = _BAD_ESCAPE.match(text)
-    return found.start(1) if found else None
+    return _first(_ESCAPE, text)
+
+
+def _first(tokens: re.Pattern[str], text: str) -> int | None:
+    """The first token that fills the group of the pattern."""
+    found = islice(tokens.finditer(text), _MOST_TOKENS)
+    return next((token.start() for token in found if token[1]), None)
 
 
 def repeated_name(text: str) -> int | None:
