@@ -95,6 +95,14 @@ def referral_of(record: Record, resource: Json) -> str:
     return identifier_of(resource) or f"{resource['resourceType']}/{resource.get('id', '')}"
 
 
+def referral_there(database: sqlite3.Connection, base: str, task: Json) -> str:
+    """The same for a Task on the sender's API: what the Task is about that it adds to; blank when it adds to none."""
+    place = _about(task).get("reference", "")
+    made = place if place.startswith("http") else f"{base}/{place}"
+    row = database.execute("SELECT referral FROM arrival WHERE made = ? ORDER BY number LIMIT 1", (made,)).fetchone()
+    return str(row[0]) if row else ""
+
+
 def _first(record: Record, resource: Json) -> Stored | None:
     """The resource of the message that this one adds to."""
     target = local(_about(resource).get("reference", ""), record.base)

@@ -179,10 +179,11 @@ async def look_for_work(store: Store, sender: Sender, options: Options) -> None:
 
     def note(database: Any) -> None:
         for task in tasks:
-            url, referral = f"{options.sender}/Task/{task['id']}", ledger.identifier_of(task)
+            url, identifier = f"{options.sender}/Task/{task['id']}", ledger.identifier_of(task)
+            referral = ledger.referral_there(database, options.sender, task) or identifier
             if people.plan(database, url, "requested", referral, answers.title_of(task)):
                 kind = ledger.kind_of(task, created=True)
-                ledger.write(database, dialects.LIGHT, kind, referral, referral, url, fresh=True)
+                ledger.write(database, dialects.LIGHT, kind, identifier, referral, url, fresh=True)
 
     await store.run(note)
 
