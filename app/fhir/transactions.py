@@ -160,11 +160,13 @@ def _read_request(entry: Entry, request: Json) -> Iterator[Issue]:
         yield entry.fault("request.method", f"The method must be one of {', '.join(_RANKS)}.")
     if not isinstance(url, str) or not url:
         yield entry.fault("request.url", "A request must have a url.", "required")
-    for name, (header, written) in _HEADERS.items():
-        value = request.get(name)
+    for name, value in request.items():
+        if name not in _HEADERS or value is None:
+            continue
         if isinstance(value, str):
+            header, written = _HEADERS[name]
             entry.headers[header] = written(value)
-        elif value is not None:
+        else:
             yield entry.fault(f"request.{name}", "This must be a string.", "structure")
 
 
