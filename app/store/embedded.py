@@ -102,7 +102,7 @@ class EmbeddedPostgres:
             self._check_version()
             return
         for rubbish in self._home.glob("postgres.new-*"):
-            shutil.rmtree(rubbish)
+            _discard(rubbish)
         fresh = self._home / f"postgres.new-{os.getpid()}"
         _explained(process.initialise, fresh, DATABASE, self._durable)
         fresh.rename(self._cluster)
@@ -144,6 +144,18 @@ class EmbeddedPostgres:
                 process.stop(self._cluster)
             finally:
                 os.close(last)
+
+
+def _discard(directory: Path) -> None:
+    """Remove a directory in which the last processes of a killed start may still be making and removing files."""
+    began = time.monotonic()
+    while directory.exists():
+        try:
+            shutil.rmtree(directory)
+        except OSError:
+            if time.monotonic() - began > RELEASE_TIMEOUT:
+                raise
+            time.sleep(0.05)
 
 
 def _explained(initialise: process.Initialise, cluster: Path, database: str, durable: bool) -> None:

@@ -197,6 +197,32 @@ def test_a_start_that_was_interrupted_is_mended(
     assert not list(home.glob("postgres.new-*"))
 
 
+AT_IT = """
+import os, time
+from contextlib import suppress
+end = time.monotonic() + 1
+while time.monotonic() < end:
+    for number in range(100):
+        with suppress(OSError):
+            open(str(number), "w").close()
+    for number in range(100):
+        with suppress(OSError):
+            os.unlink(str(number))
+"""
+
+
+def test_what_an_interrupted_start_left_is_removed_although_somebody_is_still_at_it(home: Path) -> None:
+    rubbish = home / "postgres.new-1"
+    rubbish.mkdir(parents=True)
+    dying = subprocess.Popen([sys.executable, "-c", AT_IT], cwd=rubbish)
+    while not (rubbish / "99").exists():
+        time.sleep(0.01)
+    with EmbeddedPostgres(home) as dsn:
+        assert sql(dsn, "SELECT 1") == "1"
+    dying.wait()
+    assert not rubbish.exists()
+
+
 def test_a_pid_file_that_does_not_name_a_socket_yet_names_no_directory(
     home: Path, bystander: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
