@@ -78,8 +78,7 @@ def unresolved(resource: Json, references: Sequence[Json], full_urls: Container[
         if (text := reference["reference"]).startswith(_LOGICAL) and text.partition("#")[0] not in full_urls
     ]
     text = "No entry of the bundle has the fullUrl that this reference names."
-    paths = paths_to(missing[:MOST], resource) if missing else ()
-    return [Issue("not-found", text, f"{location}{path}.reference") for path in paths]
+    return [Issue("not-found", text, f"{location}{path}.reference") for path in paths_to(missing[:MOST], resource)]
 
 
 def conditional_references(references: Sequence[Json]) -> list[tuple[Json, str, str]]:

@@ -108,7 +108,8 @@ async def _resubmit(context: Context, connection: Connection, task: Json, last: 
     await _put(context, connection, task, changed)
     if last is None or (last.may_have_arrived and endpoint_id != last.endpoint_id):
         # Where it may have arrived it is kept in mind: an answer from there counts, and so does its cancellation.
-        await store.leave(connection, last)
+        if last is not None and last.state is State.PENDING:
+            await store.leave(connection, last)
         await dispatch.dispatch(context, connection, [replace(way, task=changed)])
     else:
         await store.renew(

@@ -105,14 +105,13 @@ def _delivery(row: asyncpg.Record, tried: Sequence[Attempt] = ()) -> Delivery:
     return replace(found, tried=tuple(tried))
 
 
-async def leave(connection: Connection, delivery: Delivery | None) -> None:
-    """Try a delivery no longer that may have arrived, since another one takes over. One that is settled stays so."""
-    if delivery is not None and delivery.state is State.PENDING:
-        await connection.execute(
-            "UPDATE delivery SET state = 'dead', in_doubt = true, lease = NULL, lease_until = NULL, "
-            "settled_at = clock_timestamp() WHERE id = $1",
-            delivery.id,
-        )
+async def leave(connection: Connection, delivery: Delivery) -> None:
+    """Try a pending delivery no longer that may have arrived, since another one takes over."""
+    await connection.execute(
+        "UPDATE delivery SET state = 'dead', in_doubt = true, lease = NULL, lease_until = NULL, "
+        "settled_at = clock_timestamp() WHERE id = $1",
+        delivery.id,
+    )
 
 
 async def places(connection: Connection, task_id: str) -> dict[str, str]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
+from app.fhir.search.dates import moment
 from app.fhir.search.values import DateValue
 from app.store.search.comparisons import DATE, INSTANT
 from app.store.search.scope import Scope
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def date(scope: Scope, value: DateValue, lo: str, hi: str) -> str:
@@ -20,13 +15,5 @@ def date(scope: Scope, value: DateValue, lo: str, hi: str) -> str:
 
 
 def last_updated(scope: Scope, value: DateValue) -> str:
-    given = {"start": (timestamp(value.lo), "timestamptz"), "end": (timestamp(value.hi), "timestamptz")}
+    given = {"start": (moment(value.lo), "timestamptz"), "end": (moment(value.hi), "timestamptz")}
     return scope.fill(INSTANT[value.prefix], {"at": "r.last_updated"}, given)
-
-
-def timestamp(microseconds: int) -> datetime:
-    """As near as a datetime can be."""
-    try:
-        return _EPOCH + timedelta(microseconds=microseconds)
-    except OverflowError:
-        return _EARLIEST if microseconds < 0 else _LATEST
